@@ -1,0 +1,47 @@
+"""Machine learning for neutron and x-ray scattering with ASE.
+
+The public names are imported on first use, so that ``import scatterml_ase`` is quick and pure.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Every public name and the module that holds it; the only list of the kind.
+_PUBLIC = {
+    "Crystal": "results.crystal",
+    "FiniteDisplacementPhonons": "phonons.finite_displacement",
+    "ForceConstants": "results.force_constants",
+    "Instrument": "scattering.instruments",
+    "PathScattering": "scattering.path",
+    "PhononBands": "results.bands",
+    "PhononDOS": "results.dos",
+    "PhononModes": "results.modes",
+    "PotentialCalculator": "potential.calculator",
+    "PowderScattering": "scattering.powder",
+    "SqwMap": "results.sqw",
+    "ThermalProperties": "results.thermal",
+    "list_models": "store",
+    "load_model": "store",
+    "load_result": "results",
+    "relax": "workflows.relax",
+    "spectrum": "workflows.spectrum",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Equivariant building blocks on e3nn irreps."""

@@ -1,0 +1,1 @@
+"""Room: force constants from any calculator."""

@@ -1,0 +1,1 @@
+"""Formulas with a source, in numpy: no objects, no torch."""

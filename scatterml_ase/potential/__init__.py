@@ -1,0 +1,1 @@
+"""Room: the E3NN interatomic potential."""

@@ -1,0 +1,1 @@
+"""Frozen result objects: numbers that know their dimensions and units."""

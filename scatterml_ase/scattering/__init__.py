@@ -1,0 +1,1 @@
+"""Room: what an instrument sees of a crystal's vibrations."""
