@@ -1,0 +1,82 @@
+"""The crystal a result belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from scatterml_ase.results.base import Result, array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Crystal(Result):
+    """A primitive cell: what every array with an ``atom`` dimension refers to.
+
+    Parameters
+    ----------
+    cell
+        Cell vectors as rows, shape (3, 3), in Å.
+    scaled_positions
+        Fractional coordinates, shape (atoms, 3).
+    numbers
+        Atomic numbers, shape (atoms,).
+    masses
+        Masses, shape (atoms,), in amu; isotopes are told by them.
+    """
+
+    cell: np.ndarray = array("3", "xyz", unit="{length}")
+    scaled_positions: np.ndarray = array("atom", "xyz")
+    numbers: np.ndarray = array("atom")
+    masses: np.ndarray = array("atom", unit="amu")
+
+    signal: ClassVar[str] = "scaled_positions"
+    axes: ClassVar[tuple[str, ...]] = ("", "")
+    row_dims: ClassVar[tuple[str, ...]] = ("atom",)
+
+    @classmethod
+    def from_atoms(cls, atoms: Atoms) -> Self:
+        """Take cell, positions, species and masses of ``atoms``."""
+        return cls(
+            cell=atoms.cell.array,
+            scaled_positions=atoms.get_scaled_positions(wrap=False),
+            numbers=atoms.numbers,
+            masses=atoms.get_masses(),
+        )
+
+    def to_atoms(self) -> Atoms:
+        """Return periodic ASE Atoms."""
+        crystal = self.to("angstrom")
+        return Atoms(
+            numbers=crystal.numbers,
+            cell=crystal.cell,
+            scaled_positions=crystal.scaled_positions,
+            masses=crystal.masses,
+            pbc=True,
+        )
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Chemical symbols, one per atom."""
+        return tuple(chemical_symbols[z] for z in self.numbers)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Cartesian positions, shape (atoms, 3), in Å."""
+        return self.scaled_positions @ self.cell
+
+    @property
+    def reciprocal_cell(self) -> np.ndarray:
+        """Reciprocal cell vectors as rows, shape (3, 3), in Å⁻¹ with 2π."""
+        return 2 * np.pi * np.linalg.inv(self.cell).T
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell in Å³."""
+        return float(abs(np.linalg.det(self.cell)))
