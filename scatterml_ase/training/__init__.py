@@ -1,1 +1,25 @@
-"""Training: data, losses and one plain loop."""
+"""Training: configuration, data, losses and one plain loop.
+
+The names below are imported on first use, so that reading a configuration needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "TrainingConfig": "config",
+    "evaluate_dataset": "metrics",
+    "read_config": "config",
+    "train": "loop",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
