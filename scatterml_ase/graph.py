@@ -1,0 +1,227 @@
+"""Atoms become graphs: neighbours, edge vectors and batches, for every kind of structure.
+
+What an edge is, as code: for each edge ``e`` with centre ``i`` and neighbour ``j``
+
+>>> i, j = graph.edge_index[:, e]                                        # doctest: +SKIP
+>>> edge_vectors(graph)[e] == pos[j] - pos[i] + cell_shifts[e] @ cell    # doctest: +SKIP
+
+and its length is below the cutoff. Messages are summed at the centre, ``edge_index[0]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase import Atoms
+from matscipy.neighbours import neighbour_list
+from torch_geometric.data import Batch, Data
+
+from scatterml_ase.errors import InputError, explain
+
+# A periodic cell thinner than this (Å) is a mistake: no two lattice planes of matter are closer.
+_THINNEST_CELL = 0.01
+
+
+def graph_from_atoms(atoms: Atoms, cutoff: float) -> Data:
+    """Make the graph of a structure.
+
+    Parameters
+    ----------
+    atoms
+        Any structure: crystal, slab, molecule, single atom; positions need not be wrapped.
+    cutoff
+        Atoms closer than this are neighbours, in Å.
+
+    Returns
+    -------
+    Data
+        ``pos`` (n, 3) Å and ``cell`` (1, 3, 3) Å, rows are vectors, both float64; ``numbers``
+        (n,) int64; ``edge_index`` (2, e) int64, sorted by centre; ``cell_shifts`` (e, 3)
+        float64 whole numbers; ``pbc`` (1, 3) bool.
+
+    Raises
+    ------
+    InputError
+        If the structure or the cutoff cannot be used; the message says why.
+    """
+    centres, others, shifts = neighbours(atoms, cutoff)
+    return Data(
+        pos=torch.tensor(atoms.positions, dtype=torch.float64),
+        cell=torch.tensor(atoms.cell.array, dtype=torch.float64).reshape(1, 3, 3),
+        numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
+        edge_index=torch.from_numpy(np.stack([centres, others])),
+        cell_shifts=torch.from_numpy(shifts.astype(np.float64)),
+        pbc=torch.tensor(atoms.pbc, dtype=torch.bool).reshape(1, 3),
+        num_nodes=len(atoms),
+    )
+
+
+def batch_graphs(graphs: Sequence[Data]) -> Batch:
+    """Join graphs into one; ``batch`` (n,) says to which structure an atom belongs."""
+    if not graphs:
+        raise InputError(
+            explain(
+                "The list of structures is empty",
+                "there is nothing to compute",
+                "Pass at least one",
+            )
+        )
+    return Batch.from_data_list(list(graphs))
+
+
+def edge_vectors(graph: Data) -> torch.Tensor:
+    """Return the vectors from centres to neighbours, (e, 3) Å float64.
+
+    Differentiable in ``graph.pos`` and ``graph.cell``.
+    """
+    centre, other = graph.edge_index
+    vectors = graph.pos[other] - graph.pos[centre]  # [edge, 3]
+    if graph.cell.shape[0] == 1:
+        return vectors + graph.cell_shifts @ graph.cell[0]
+    cells = graph.cell[graph.batch[centre]]  # [edge, 3, 3]
+    return vectors + torch.einsum("es,esx->ex", graph.cell_shifts, cells)
+
+
+def neighbours(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find all pairs closer than the cutoff, each in both directions.
+
+    Parameters
+    ----------
+    atoms
+        Any structure; atoms may lie outside of the cell. Periodic axes need a cell vector, the
+        vectors of the other axes are not used.
+    cutoff
+        Largest distance, in Å. It may exceed the cell: an atom then has its own images as
+        neighbours.
+
+    Returns
+    -------
+    tuple of arrays
+        Centres (e,), neighbours (e,) and cell shifts (e, 3), all int64, in rising order of the
+        centres; shifts refer to ``atoms.positions`` as they are.
+    """
+    check_structure(atoms)
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise InputError(
+            explain(
+                f"The cutoff is {cutoff} Å",
+                "neighbours are the atoms closer than it",
+                "Pass a positive number in Å",
+            )
+        )
+    positions, cell, origin = atoms.positions, atoms.cell.array, np.zeros(3)
+    if not atoms.pbc.all():
+        positions, cell, origin = _box(positions, cell, atoms.pbc, cutoff)
+    centres, others, shifts = neighbour_list(
+        "ijS",
+        positions=positions,
+        cell=cell,
+        pbc=np.array(atoms.pbc, dtype=bool),
+        cutoff=float(cutoff),
+        cell_origin=origin,
+    )
+    order: slice | np.ndarray = slice(None)
+    if np.any(np.diff(centres) < 0):
+        order = np.argsort(centres, kind="stable")
+    return (
+        centres[order].astype(np.int64),
+        others[order].astype(np.int64),
+        shifts[order].astype(np.int64).reshape(-1, 3),
+    )
+
+
+def _box(
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the non-periodic axes a tight box with room for the cutoff.
+
+    matscipy needs three independent vectors and a grid of cells over the box, so the box is
+    spanned orthogonally to the periodic axes, and empty stretches along it are shortened to
+    twice the cutoff: that changes no neighbour, and two molecules a metre apart cost nothing.
+    """
+    free = np.linalg.svd(cell[pbc].reshape(-1, 3))[2][int(pbc.sum()) :]  # [free axis, 3]
+    along = positions @ free.T  # [atom, free axis]
+    closed = np.stack([_close_gaps(x, 2 * cutoff) for x in along.T], axis=1)
+    lowest = closed.min(axis=0) - cutoff
+    box = cell.copy()
+    box[~pbc] = (closed.max(axis=0) + cutoff - lowest)[:, None] * free
+    return positions + (closed - along) @ free, box, lowest @ free
+
+
+def _close_gaps(coordinates: np.ndarray, widest: float) -> np.ndarray:
+    """Move points together along a line until no gap is wider than allowed."""
+    order = np.argsort(coordinates, kind="stable")
+    excess = np.maximum(np.diff(coordinates[order]) - widest, 0.0)
+    closed = coordinates.copy()
+    closed[order[1:]] -= np.cumsum(excess)
+    return closed
+
+
+def check_structure(atoms: Atoms) -> None:
+    """Refuse a structure nothing can be computed for.
+
+    Raises
+    ------
+    InputError
+        If there are no atoms, a position or cell vector is not finite, or an axis is periodic
+        without a cell vector of its own.
+    """
+    if not isinstance(atoms, Atoms):
+        raise InputError(
+            explain(
+                f"Expected ase.Atoms, got {type(atoms).__name__}",
+                "structures are described by ASE Atoms",
+                "Read a file with ase.io.read(...) or build one with ase.build.bulk(...)",
+            )
+        )
+    if len(atoms) == 0:
+        raise InputError(
+            explain("The structure has no atoms", "there is nothing to compute", "Add atoms to it")
+        )
+    unfit = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+    if unfit.size:
+        raise InputError(
+            explain(
+                f"{unfit.size} of {len(atoms)} positions are NaN or infinite, "
+                f"first atom {unfit[0]} ({atoms.symbols[int(unfit[0])]})",
+                "no distance to them exists",
+                "Check the file or the step that made them (an exploded MD run?)",
+            )
+        )
+    _check_cell(atoms)
+
+
+def _check_cell(atoms: Atoms) -> None:
+    cell = atoms.cell.array
+    if not np.isfinite(cell).all():
+        raise InputError(
+            explain(
+                f"The cell holds NaN or infinity: {cell.tolist()}",
+                "no periodic images exist",
+                "Set atoms.cell",
+            )
+        )
+    periodic = cell[atoms.pbc]
+    if _thickness(periodic) >= _THINNEST_CELL:
+        return
+    if not periodic.any():
+        what = "PBC is on, but the cell is all zeros"
+    elif not periodic.any(axis=1).all():
+        what = f"PBC is {atoms.pbc.tolist()}, but a periodic axis has a zero cell vector"
+    else:
+        what = f"PBC is on, but the periodic cell vectors {periodic.tolist()} Å enclose no volume"
+    raise InputError(
+        explain(what, "no neighbour list can be built", "Set atoms.cell or switch pbc off")
+    )
+
+
+def _thickness(vectors: np.ndarray) -> float:
+    """Return the smallest height of the cell spanned by k vectors (k, 3), in Å."""
+    if len(vectors) == 0:
+        return np.inf
+    smallest = np.linalg.svd(vectors, compute_uv=False)[-1]
+    if smallest < 1e-12 * np.abs(vectors).max():
+        return 0.0
+    return float(1 / np.linalg.norm(np.linalg.pinv(vectors), axis=0).max())
