@@ -47,15 +47,16 @@ def graph_from_atoms(atoms: Atoms, cutoff: float) -> Data:
         If the structure or the cutoff cannot be used; the message says why.
     """
     centres, others, shifts = neighbours(atoms, cutoff)
-    return Data(
-        pos=torch.tensor(atoms.positions, dtype=torch.float64),
-        cell=torch.tensor(atoms.cell.array, dtype=torch.float64).reshape(1, 3, 3),
-        numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
-        edge_index=torch.from_numpy(np.stack([centres, others])),
-        cell_shifts=torch.from_numpy(shifts.astype(np.float64)),
-        pbc=torch.tensor(atoms.pbc, dtype=torch.bool).reshape(1, 3),
-        num_nodes=len(atoms),
-    )
+    arrays = {  # from_numpy does not look at torch's default dtype and device
+        "pos": np.array(atoms.positions, dtype=np.float64),
+        "cell": np.array(atoms.cell.array, dtype=np.float64).reshape(1, 3, 3),
+        "numbers": np.array(atoms.numbers, dtype=np.int64),
+        "edge_index": np.stack([centres, others]),
+        "cell_shifts": shifts.astype(np.float64),
+        "pbc": np.array(atoms.pbc, dtype=bool).reshape(1, 3),
+    }
+    tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    return Data(num_nodes=len(atoms), **tensors)
 
 
 def batch_graphs(graphs: Sequence[Data]) -> Batch:
