@@ -1,0 +1,134 @@
+"""Many-body products of the atomic basis with itself, as dense contractions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from scatterml_ase.nn.angular import clebsch_gordan, degree_slices
+
+
+def symmetric_paths(l_max: int) -> list[tuple[int, int, int]]:
+    """List the couplings (l1 ≤ l2 → l3) of one field with itself that keep natural parity.
+
+    Sorted by l3. Only l1 + l2 + l3 even: the result then has parity (−1)^l3 like the harmonics.
+    """
+    degrees = range(l_max + 1)
+    return [
+        (l1, l2, l3)
+        for l3 in degrees
+        for l1 in degrees
+        for l2 in range(l1, l_max + 1)
+        if abs(l1 - l2) <= l3 <= l1 + l2 and (l1 + l2 + l3) % 2 == 0
+    ]
+
+
+class SymmetricSquare(nn.Module):
+    """(A ⊗ A) coupled to degrees l ≤ l_max, channel by channel.
+
+    The products of the distinct pairs of components are formed once and multiplied with
+    one matrix that holds the Clebsch–Gordan coefficients of all paths.
+    """
+
+    first: Tensor
+    second: Tensor
+    coupling: Tensor
+
+    def __init__(self, l_max: int) -> None:
+        super().__init__()
+        self.l_max = l_max
+        self.paths = symmetric_paths(l_max)
+        self.paths_per_degree = [
+            sum(l3 == degree for *_, l3 in self.paths) for degree in range(l_max + 1)
+        ]
+        size = (l_max + 1) ** 2
+        first, second = torch.triu_indices(size, size)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("second", second, persistent=False)
+        full = torch.cat([self._path_matrix(*path) for path in self.paths])
+        both = full[:, first, second] + full[:, second, first]
+        coupling = torch.where(first == second, both / 2, both)
+        self.register_buffer("coupling", coupling, persistent=False)
+
+    def _path_matrix(self, l1: int, l2: int, l3: int) -> Tensor:
+        """Return the coefficients of one path on all pairs, (2l3 + 1, size, size)."""
+        size = (self.l_max + 1) ** 2
+        slices = degree_slices(self.l_max)
+        matrix = torch.zeros(2 * l3 + 1, size, size, dtype=torch.float64)
+        matrix[:, slices[l1], slices[l2]] = clebsch_gordan(l1, l2, l3).permute(2, 0, 1)
+        return matrix
+
+    def forward(self, basis: Tensor) -> list[Tensor]:
+        """Couple ``basis`` (components, atoms, channels) with itself.
+
+        Returns
+        -------
+        list of Tensor
+            For each degree l: (paths_per_degree[l], 2l + 1, atoms, channels).
+        """
+        _, atoms, channels = basis.shape
+        pairs = basis[self.first] * basis[self.second]  # [pair, atom, c]
+        coupled = self.coupling @ pairs.flatten(1)  # [path and m, atom c]
+        sizes = [n * (2 * degree + 1) for degree, n in enumerate(self.paths_per_degree)]
+        return [
+            part.view(n, 2 * degree + 1, atoms, channels)
+            for degree, (n, part) in enumerate(
+                zip(self.paths_per_degree, coupled.split(sizes), strict=True)
+            )
+        ]
+
+
+class ManyBodyProduct(nn.Module):
+    """Invariants of the atomic basis to correlation order ν ≤ 4 (five-body).
+
+    With P = (A ⊗ A) of all paths and Q_l = mix(P_l), linear over channels and paths, the
+    invariants are A_0 (ν = 1), P_0 (ν = 2), Q_l·A_l (ν = 3) and Q_l·Q'_l (ν = 4): one
+    Clebsch–Gordan product reaches fourth order. Compare the atomic cluster expansion,
+    Drautz, 10.1103/PhysRevB.99.014104, and Kovács et al., 10.1021/acs.jctc.1c00647.
+
+    Parameters
+    ----------
+    channels
+        Channels of the atomic basis.
+    l_max
+        Largest degree of the atomic basis and of Q.
+    correlation
+        ν, 1 to 4.
+    """
+
+    def __init__(self, channels: int, l_max: int, correlation: int) -> None:
+        super().__init__()
+        self.channels, self.l_max, self.correlation = channels, l_max, correlation
+        size = channels
+        if correlation >= 2:
+            self.square = SymmetricSquare(l_max)
+            size += self.square.paths_per_degree[0] * channels
+        if correlation >= 3:
+            size += (l_max + 1) * channels * (correlation - 2)
+            mixed = channels * (correlation - 2 if correlation == 3 else 2)
+            self.mix = nn.ParameterList(
+                nn.Parameter(torch.randn(n * channels, mixed) * (n * channels) ** -0.5)
+                for n in self.square.paths_per_degree
+            )
+        self.size = size
+
+    def forward(self, basis: Tensor) -> Tensor:
+        """Return invariants (atoms, size) of ``basis`` (components, atoms, channels)."""
+        invariants = [basis[0]]
+        if self.correlation >= 2:
+            square = self.square(basis)
+            invariants += list(square[0][:, 0])
+        if self.correlation >= 3:
+            for degree, part in enumerate(degree_slices(self.l_max)):
+                invariants += self._higher(basis[part], square[degree], self.mix[degree])
+        return torch.cat(invariants, dim=1)
+
+    def _higher(self, basis: Tensor, square: Tensor, mix: Tensor) -> list[Tensor]:
+        """Third- and fourth-order invariants of one degree, each (atoms, channels)."""
+        scale = basis.shape[0] ** -0.5
+        rows = square.permute(1, 2, 0, 3).flatten(2)  # [m, atom, path c]
+        mixed = (rows @ mix).split(self.channels, dim=2)  # [m, atom, c] once or twice
+        products = [mixed[0] * basis]
+        if self.correlation >= 4:
+            products.append(mixed[0] * mixed[1])
+        return [product.sum(0) * scale for product in products]

@@ -1,0 +1,219 @@
+"""E3NNPotential: energies of atoms from many-body products of an equivariant atomic basis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.nn.angular import SphericalHarmonics
+from scatterml_ase.nn.cutoff import PolynomialCutoff, segment_sum
+from scatterml_ase.nn.density import AtomicBasis
+from scatterml_ase.nn.encoder import SpeciesEmbedding, SpeciesIndex
+from scatterml_ase.nn.neighbourhood import Neighbourhood
+from scatterml_ase.nn.product import ManyBodyProduct
+from scatterml_ase.nn.radial import BesselBasis
+from scatterml_ase.nn.readout import Readout
+from scatterml_ase.potential.repulsion import CoreDamping, ZBLRepulsion
+
+
+@dataclass(frozen=True)
+class Config:
+    """What rebuilds an :class:`E3NNPotential`: plain values only."""
+
+    species: tuple[int, ...]
+    """Atomic numbers the model knows, rising."""
+    cutoff: float = 5.0
+    """Atoms closer than this interact, in Å."""
+    channels: int = 24
+    """Channels of the atomic basis."""
+    l_max: int = 3
+    """Largest degree of the spherical harmonics."""
+    correlation: int = 4
+    """Largest order of the many-body products, 1 to 4."""
+    layers: int = 1
+    """Layers; each one past the first lets atoms see one cutoff further."""
+    message_channels: int = 8
+    """Scalar features an atom sends to its neighbours from the second layer on."""
+    n_basis: int = 8
+    """Radial functions."""
+    envelope_power: int = 5
+    """Power of the polynomial that ends the radial functions at the cutoff."""
+    readout_hidden: tuple[int, ...] = (32,)
+    """Widths of the readout network of each layer."""
+    average_neighbours: float = 30.0
+    """z̄: mean number of neighbours in the training set."""
+    reference_energies: tuple[float, ...] = ()
+    """Energy of a free atom of each species in eV; zeros when empty."""
+    binding_energies: tuple[float, ...] = ()
+    """Mean energy per atom of each species relative to the free atom in eV; zeros when empty."""
+    energy_scale: float = 1.0
+    """Energy in eV that one unit of network output stands for."""
+    repulsion: bool = True
+    """Whether nuclei repel each other (ZBL) and the network is blind to impossible distances."""
+    repulsion_span: tuple[float, float] = (0.7, 1.15)
+    """Distances, in sums of covalent radii, over which the repulsion fades."""
+    core_span: tuple[float, float] = (0.45, 0.8)
+    """Distances, in sums of covalent radii, over which the network starts to see a neighbour."""
+
+
+class E3NNPotential(nn.Module):
+    """An equivariant network of few layers and high body order, made for a CPU.
+
+    Each layer sums its neighbours into an atomic basis A (a convolution), multiplies A
+    with itself to order ν and reads invariants off. Further layers do the same with the
+    invariants of the neighbours as senders. Energies of atoms are
+
+    E_i = E_ref(z_i) + E_bind(z_i) tanh(ρ_i) + scale · network_i + ½ Σ_j V_ZBL(r_ij)
+
+    with ρ_i = Σ_j u(r_ij), so that a free atom has exactly its reference energy.
+
+    Examples
+    --------
+    >>> model = E3NNPotential(Config(species=(14,)))
+    >>> energies = model(vectors, edge_index, numbers)                   # doctest: +SKIP
+    """
+
+    Config = Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config = _checked(config)
+        species = config.species
+        self.species_index = SpeciesIndex(species)
+        self.radial = BesselBasis(config.cutoff, config.n_basis, config.envelope_power)
+        self.harmonics = SphericalHarmonics(config.l_max)
+        self.density = PolynomialCutoff(config.cutoff, config.envelope_power)
+        if config.repulsion:
+            self.repulsion = ZBLRepulsion(species, config.repulsion_span, cutoff=config.cutoff)
+            self.damping = CoreDamping(species, config.core_span)
+        embedding = min(len(species), 16)
+        self.embedding = SpeciesEmbedding(len(species), embedding)
+        self.layers = nn.ModuleList(
+            Layer(config, senders=embedding + (config.message_channels if t else 0))
+            for t in range(config.layers)
+        )
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers the model knows."""
+        return self.config.species
+
+    @property
+    def cutoff(self) -> float:
+        """Distance in Å beyond which atoms are no neighbours."""
+        return self.config.cutoff
+
+    def forward(self, edge_vectors: Tensor, edge_index: Tensor, numbers: Tensor) -> Tensor:
+        """Return the energy of each atom in eV, float64, shape (atoms,).
+
+        Parameters
+        ----------
+        edge_vectors
+            From centre to neighbour, (edges, 3) Å, in the dtype of the model.
+        edge_index
+            (2, edges) centre and neighbour, sorted by centre.
+        numbers
+            Atomic numbers (atoms,).
+        """
+        species = self.species_index(numbers)
+        energies = self._constant("reference_energies", numbers)[species]
+        if edge_index.shape[1] == 0:
+            return energies
+        distances = torch.linalg.vector_norm(edge_vectors, dim=1)  # [edge]
+        radial, density = self.radial(distances), self.density(distances)
+        if self.config.repulsion:
+            damping = self.damping(distances, edge_index, species)
+            radial, density = radial * damping.unsqueeze(1), density * damping
+            zbl = self.repulsion(distances, edge_index, species, len(numbers))
+            energies = energies + zbl.to(torch.float64)
+        coordination = torch.tanh(segment_sum(density, edge_index[0], len(numbers)))
+        binding = self._constant("binding_energies", numbers)[species]
+        energies = energies + binding * coordination.to(torch.float64)
+
+        edges = Neighbourhood.from_edges(edge_index, len(numbers))
+        harmonics = edges.blocks(self.harmonics(edge_vectors))  # [atom, place, lm]
+        senders = embedding = self.embedding(species)
+        network = 0.0
+        for layer in self.layers:
+            output, messages = layer(edges, radial, harmonics, senders, species)
+            senders = torch.cat([embedding, messages], dim=1)
+            network = network + output
+        return energies + self.config.energy_scale * network.to(torch.float64)
+
+    def _constant(self, name: str, like: Tensor) -> Tensor:
+        """Return a tuple of the config as a float64 tensor, whatever the model's dtype."""
+        return torch.tensor(getattr(self.config, name), dtype=torch.float64, device=like.device)
+
+    def __repr__(self) -> str:
+        c, n = self.config, sum(p.numel() for p in self.parameters())
+        return (
+            f"E3NNPotential(species={c.species}, cutoff={c.cutoff} Å, layers={c.layers}, "
+            f"channels={c.channels}, l_max={c.l_max}, correlation={c.correlation}, "
+            f"{n} parameters)"
+        )
+
+
+class Layer(nn.Module):
+    """One atomic basis, its products, its share of the energy and its messages."""
+
+    def __init__(self, config: Config, *, senders: int) -> None:
+        super().__init__()
+        channels, l_max = config.channels, config.l_max
+        self.basis = AtomicBasis(
+            senders,
+            config.n_basis,
+            channels,
+            l_max,
+            average_neighbours=config.average_neighbours,
+        )
+        self.centre = nn.Parameter(torch.ones(len(config.species), l_max + 1, channels))
+        self.product = ManyBodyProduct(channels, l_max, config.correlation)
+        self.readout = Readout(self.product.size, config.readout_hidden, 1)
+        self.messages = nn.Linear(self.product.size, config.message_channels, bias=False)
+
+    def forward(
+        self,
+        edges: Neighbourhood,
+        radial: Tensor,
+        harmonics: Tensor,
+        senders: Tensor,
+        species: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the energy (atoms,) in units of the scale and messages (atoms, k)."""
+        basis = self.basis(edges, radial, harmonics, senders)  # [lm, atom, c]
+        centre = self.centre[species].index_select(1, self.basis.degrees)  # [atom, lm, c]
+        invariants = self.product(basis * centre.transpose(0, 1))
+        return self.readout(invariants).squeeze(1), self.messages(invariants)
+
+
+def _checked(config: Config) -> Config:
+    """Fill empty energies and refuse values no model can have."""
+    species = tuple(int(number) for number in config.species)
+    if not species or list(species) != sorted(set(species)):
+        raise InputError(
+            explain(
+                f"species is {config.species}",
+                "a model needs each atomic number once, in rising order",
+                "Pass for example species=(8, 14)",
+            )
+        )
+    zeros = (0.0,) * len(species)
+    filled = replace(
+        config,
+        species=species,
+        reference_energies=tuple(config.reference_energies) or zeros,
+        binding_energies=tuple(config.binding_energies) or zeros,
+    )
+    for name in ("reference_energies", "binding_energies"):
+        if len(getattr(filled, name)) != len(species):
+            raise InputError(
+                explain(
+                    f"{name} has {len(getattr(filled, name))} values for {len(species)} species",
+                    "each species needs its own",
+                    "Give one value per species in the order of species",
+                )
+            )
+    return filled
