@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -35,11 +36,9 @@ def symmetry_operations(
     cell: np.ndarray, scaled_positions: np.ndarray, numbers: np.ndarray, masses: np.ndarray
 ) -> SymmetryOperations:
     """Find the space group with spglib; isotopes (equal numbers, other masses) are different."""
-    import spglib
-
     _, kinds = np.unique(np.stack([numbers, masses], axis=1), axis=0, return_inverse=True)
     kinds = kinds.reshape(-1) + 1
-    dataset = spglib.get_symmetry((cell, scaled_positions, kinds), symprec=SYMMETRY_TOLERANCE)
+    dataset = _find_symmetry((cell, scaled_positions, kinds))
     if dataset is None:
         identity = np.eye(3, dtype=int)[None]
         return SymmetryOperations(identity, np.arange(len(numbers))[None])
@@ -48,6 +47,19 @@ def symmetry_operations(
     moved += np.asarray(dataset["translations"])[:, None]
     permutations = np.array([_nearest_atoms(m, scaled_positions, cell, kinds) for m in moved])
     return SymmetryOperations(rotations, permutations)
+
+
+def _find_symmetry(cell: tuple) -> dict[str, np.ndarray] | None:
+    """Ask spglib, whose way of telling failure changes between versions 2.5 and 3."""
+    import spglib
+
+    failure = getattr(spglib, "SpglibError", ValueError)
+    with warnings.catch_warnings():  # versions 2.7 and 2.8 warn of that change on every call
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+        try:
+            return spglib.get_symmetry(cell, symprec=SYMMETRY_TOLERANCE)
+        except failure:
+            return None
 
 
 class Mesh(NamedTuple):

@@ -6,11 +6,10 @@ Throughout, ``U = ⟨u uᵀ⟩`` in Å². An amplitude is damped by ``exp(-Q·U�
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics.brillouin import SymmetryOperations
 from scatterml_ase.units import BOLTZMANN, HBAR2_PER_AMU
 
 MINIMUM_FREQUENCY = 0.02
@@ -94,13 +93,7 @@ def displacement_tensors(
 
 
 def symmetrize_tensors(
-    tensors: np.ndarray,
-    cell: np.ndarray,
-    scaled_positions: np.ndarray,
-    numbers: np.ndarray,
-    masses: np.ndarray | None = None,
-    *,
-    symprec: float = 1e-4,
+    tensors: np.ndarray, cell: np.ndarray, operations: SymmetryOperations
 ) -> np.ndarray:
     """Average tensors over the space group, so that a reduced mesh gives what the full one gives.
 
@@ -108,66 +101,21 @@ def symmetrize_tensors(
     ----------
     tensors
         One Cartesian tensor per atom, shape (..., atoms, 3, 3).
-    cell, scaled_positions, numbers
-        The crystal: cell vectors as rows in Å, fractional coordinates, atomic numbers.
-    masses
-        Masses in amu; atoms of one element and different mass are not equivalent.
-    symprec
-        Tolerance of the symmetry search in Å.
+    cell
+        Cell vectors as rows, in Å.
+    operations
+        The space group, as :func:`scatterml_ase.physics.brillouin.symmetry_operations` finds it.
 
     Returns
     -------
     np.ndarray
         The mean over all operations, the shape of ``tensors``.
     """
-    rotations, permutations = space_group(cell, scaled_positions, numbers, masses, symprec=symprec)
     mean = np.zeros_like(tensors)
-    for rotation, images in zip(rotations, permutations, strict=True):
+    rotations = operations.cartesian(cell)
+    for rotation, images in zip(rotations, operations.permutations, strict=True):
         mean[..., images, :, :] += rotation @ tensors @ rotation.T
     return mean / len(rotations)
-
-
-def space_group(
-    cell: np.ndarray,
-    scaled_positions: np.ndarray,
-    numbers: np.ndarray,
-    masses: np.ndarray | None = None,
-    *,
-    symprec: float = 1e-4,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return Cartesian rotations (ops, 3, 3) and where each sends the atoms, (ops, atoms)."""
-    positions = np.asarray(scaled_positions, dtype=float)
-    kinds = np.column_stack([numbers, numbers if masses is None else np.round(masses, 3)])
-    labels = np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
-    found = _find_symmetry((cell, positions, labels), symprec)
-    if found is None:
-        return np.eye(3)[None], np.arange(len(positions))[None]
-    to_cartesian = np.asarray(cell).T
-    rotations = to_cartesian @ found["rotations"] @ np.linalg.inv(to_cartesian)
-    permutations = np.empty((len(rotations), len(positions)), dtype=int)
-    for k, (rotation, shift) in enumerate(
-        zip(found["rotations"], found["translations"], strict=True)
-    ):
-        images = positions @ rotation.T + shift
-        difference = images[:, None] - positions[None]
-        difference = (difference - np.round(difference)) @ cell
-        distance = np.linalg.norm(difference, axis=2)
-        distance[labels[:, None] != labels[None]] = np.inf
-        permutations[k] = distance.argmin(axis=1)
-    return rotations, permutations
-
-
-def _find_symmetry(cell: tuple, symprec: float) -> dict[str, np.ndarray] | None:
-    """Ask spglib, whose way of telling failure changes between versions 2.5 and 3."""
-    import spglib
-
-    failure = getattr(spglib, "SpglibError", ValueError)
-    with warnings.catch_warnings():  # spglib 2.7 and 2.8 warn of that change on every call
-        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
-        try:
-            return spglib.get_symmetry(cell, symprec=symprec)
-        except failure:
-            return None
 
 
 def extrapolate(coarse: np.ndarray, fine: np.ndarray, *, ratio: float = 2.0) -> np.ndarray:
