@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from ase.symbols import Symbols
 
 from scatterml_ase.results.base import Result, array
 
@@ -65,6 +66,16 @@ class Crystal(Result):
     def symbols(self) -> tuple[str, ...]:
         """Chemical symbols, one per atom."""
         return tuple(chemical_symbols[z] for z in self.numbers)
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula of the cell, e.g. ``"Si2"``."""
+        return str(Symbols(self.numbers).get_chemical_formula("metal"))
+
+    @property
+    def formula_units(self) -> int:
+        """How many formula units are in the cell: 2 for Si2O4."""
+        return int(np.gcd.reduce(np.unique(self.numbers, return_counts=True)[1]))
 
     @property
     def positions(self) -> np.ndarray:

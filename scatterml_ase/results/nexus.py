@@ -1,12 +1,21 @@
-"""NeXus-style HDF5 files of results: NXdata for the arrays, JSON text for the rest.
+"""NeXus-style HDF5 files of results: numbers, JSON text and the name of a class.
 
-Nothing is ever unpickled: a file holds numbers, text, and the name of one of the classes below.
+Layout::
+
+    /                 NXroot, default = entry
+    /entry            NXentry, default = data
+    /entry/data       NXdata: what a viewer shows, links to the signal and its axes
+    /entry/result     NXcollection: every field of the result; a result within it likewise
+
+The collection is what :func:`read` reads; the NXdata group only points into it, so that the rules
+for plottable data never limit what a result may hold. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from scatterml_ase import __version__
 from scatterml_ase.errors import InputError, explain
 
 if TYPE_CHECKING:
@@ -30,16 +40,24 @@ CLASSES = {
     "SqwMap": "sqw",
     "ThermalProperties": "thermal",
 }
+_FIX = "Give a file written by the save() method of a scatterml_ase result"
 
 
 def write(path: Path, result: Result) -> None:
     """Write ``result`` into the new file ``path`` (see :meth:`Result.save`)."""
+    name = type(result).__name__
+    if name not in CLASSES:
+        why = f"results.nexus.CLASSES knows {', '.join(CLASSES)}"
+        raise InputError(explain(f"{name} cannot be saved", why, "Add the class to that table"))
     with h5py.File(path, "w") as file:
-        file.attrs.update({"NX_class": "NXroot", "default": "entry"})
+        file.attrs.update(
+            {"NX_class": "NXroot", "default": "entry", "creator": f"scatterml_ase {__version__}"}
+        )
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "default": "data"})
-        entry["title"] = type(result).__name__
-        _write_object(entry.create_group("data"), result)
+        entry["title"] = name
+        _write_object(entry.create_group("result"), result)
+        _link_signal(entry, result)
 
 
 def read(path: Path) -> Result:
@@ -50,45 +68,74 @@ def read(path: Path) -> Result:
     InputError
         If the file is missing, is no HDF5 file, or was not written by this package.
     """
-    fix = "Give a file written by the save() method of a scatterml_ase result"
     if not path.is_file():
-        raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", fix))
+        raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", _FIX))
     try:
         with h5py.File(path, "r") as file:
-            return _read_object(file["entry/data"])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            return _read_object(file["entry/result"])
+    except NewerFormatError as error:
+        why = f"a newer version of scatterml_ase wrote it (format {error.args[0]}, not {FORMAT})"
+        fix = "Run: pip install --upgrade scatterml-ase"
+        raise InputError(explain(f"Cannot read {str(path)!r}", why, fix)) from None
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         why = f"it is damaged or not a result file ({error})"
-        raise InputError(explain(f"Cannot read {str(path)!r}", why, fix)) from error
+        raise InputError(explain(f"Cannot read {str(path)!r}", why, _FIX)) from error
+
+
+class NewerFormatError(Exception):
+    """The file is of a format this version does not know."""
+
+
+def plain(value: Any) -> Any:
+    """Turn what provenance may hold into JSON."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _write_object(group: h5py.Group, result: Result) -> None:
     group.attrs.update(
         {
-            "NX_class": "NXdata",
+            "NX_class": "NXcollection",
             "scatterml_class": type(result).__name__,
             "scatterml_format": FORMAT,
         }
     )
     for item in fields(result):
         value = getattr(result, item.name)
-        if value is None:
-            continue
         if "dims" in item.metadata:
-            _write_array(group, item.name, value, result)
+            if value is not None:
+                _write_array(group, item.name, value, result.unit_of(item.name))
         elif is_dataclass(value):
             _write_object(group.create_group(item.name), value)  # type: ignore[arg-type]
         else:
-            group.create_dataset(item.name, data=json.dumps(value, default=_plain))
-    if result.signal:
-        group.attrs["signal"] = result.signal
-        group.attrs["axes"] = [name or "." for name in result.axes]
+            group.create_dataset(item.name, data=json.dumps(value, default=plain))
 
 
-def _write_array(group: h5py.Group, name: str, value: np.ndarray, result: Result) -> None:
+def _write_array(group: h5py.Group, name: str, value: np.ndarray, unit: str) -> None:
     compression = {"compression": "gzip", "compression_opts": 4} if value.size > 1000 else {}
     dataset = group.create_dataset(name, data=value, **compression)
-    dataset.attrs["units"] = result.unit_of(name)
+    dataset.attrs["units"] = unit
     dataset.attrs["is_array"] = True
+
+
+def _link_signal(entry: h5py.Group, result: Result) -> None:
+    """Give viewers the plottable part, by the rules of NXdata (edges are one longer than bins)."""
+    group = entry.create_group("data")
+    group.attrs["NX_class"] = "NXdata"
+    if not result.signal or getattr(result, result.signal) is None:
+        return
+    group.attrs["signal"] = result.signal
+    group.attrs["axes"] = [name or "." for name in result.axes]
+    for dim, name in enumerate(result.axes):
+        if name:
+            group.attrs[f"{name}_indices"] = dim
+    for name in (result.signal, *filter(None, result.axes)):
+        dataset = entry["result"][name]
+        dataset.attrs["target"] = dataset.name  # how NeXus marks the original of a link
+        group[name] = dataset
 
 
 def _read_object(group: h5py.Group) -> Any:
@@ -96,25 +143,12 @@ def _read_object(group: h5py.Group) -> Any:
     if name not in CLASSES:
         raise KeyError(f"unknown class {name!r}")
     if group.attrs["scatterml_format"] > FORMAT:
-        raise KeyError("written by a newer version of scatterml_ase: update the package")
+        raise NewerFormatError(group.attrs["scatterml_format"])
     module = importlib.import_module(f"scatterml_ase.results.{CLASSES[name]}")
-    values: dict[str, Any] = {}
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            values[key] = _read_object(item)
-        elif "is_array" in item.attrs:
-            values[key] = item[()]
-        else:
-            values[key] = json.loads(item.asstr()[()])
-    return getattr(module, name)(**values)
+    return getattr(module, name)(**{key: _read_field(item) for key, item in group.items()})
 
 
-def _plain(value: Any) -> Any:
-    """Turn what provenance may hold into JSON."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if hasattr(value, "items"):
-        return dict(value)
-    return str(value)
+def _read_field(item: h5py.Group | h5py.Dataset) -> Any:
+    if isinstance(item, h5py.Group):
+        return _read_object(item)
+    return item[()] if "is_array" in item.attrs else json.loads(item.asstr()[()])
