@@ -1,0 +1,159 @@
+"""Checkpoints: all a run needs to go on as if it had never stopped, in one file, nothing pickled.
+
+Tensors are safetensors; the rest is JSON in the same file's header, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from scatterml_ase.atomic_write import atomic_write
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.training.optimize import RunningMean
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    epoch, batch
+        The next batch to be trained on.
+    steps
+        Steps done.
+    seconds
+        Wall-clock time spent in training so far.
+    sums
+        Running sums of the current epoch.
+    rows
+        One row per finished epoch, as in the CSV file.
+    best_score, best_epoch
+        Best validation score (eV/Å, lower is better) and its epoch.
+    plateau_factor, stale
+        Plateau schedule: factor on the learning rate; validations since the last improvement.
+    waited
+        Validations since the last improvement, for early stopping.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_score: float | None = None
+    best_epoch: int = -1
+    plateau_factor: float = 1.0
+    stale: int = 0
+    waited: int = 0
+
+
+@dataclass
+class Moving:
+    """The parts of a run that change from step to step."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    mean: RunningMean
+    best: dict[str, Tensor]
+    state: RunState
+
+
+def save_checkpoint(path: Path, moving: Moving, *, identity: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all.
+
+    ``identity`` is what must be the same when the run is resumed: configuration and data.
+    """
+    tensors: dict[str, Tensor] = {}
+    for prefix, values in (
+        ("model", moving.model.state_dict()),
+        ("mean", moving.mean.weights),
+        ("best", moving.best),
+    ):
+        tensors |= {f"{prefix}/{name}": value for name, value in values.items()}
+    for index, slots in moving.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items()}
+    header = {"state": dataclasses.asdict(moving.state), "identity": identity}
+    with atomic_write(path) as temporary:
+        save_file(
+            {name: value.detach().clone().contiguous() for name, value in tensors.items()},
+            temporary,
+            metadata={"run": json.dumps(header)},
+        )
+
+
+def load_checkpoint(path: Path, moving: Moving, *, identity: dict[str, Any]) -> None:
+    """Bring ``moving`` to where the checkpoint left off.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or was made with another configuration or other data.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["run"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            explain(
+                f"The checkpoint {str(path)!r} cannot be read",
+                str(error) or type(error).__name__,
+                "Start anew (resume=False, or --fresh)",
+            )
+        ) from error
+    _require_same(header["identity"], identity, path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "best": {}, "optimizer": {}}
+    for name, value in tensors.items():
+        prefix, rest = name.split("/", 1)
+        parts[prefix][rest] = value
+    moving.model.load_state_dict(parts["model"])
+    moving.mean.weights = parts["mean"]
+    moving.best = parts["best"]
+    _load_optimizer(moving.optimizer, parts["optimizer"])
+    moving.state = RunState(**header["state"])
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, slot = name.split("/")
+        slots.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict(
+        {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+
+
+def _require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    """Compare as JSON does, so that tuples and lists are the same."""
+    now = json.loads(json.dumps(now))
+    different = sorted(_differences(saved, now))
+    if different:
+        raise InputError(
+            explain(
+                f"The checkpoint {str(path)!r} belongs to another run",
+                f"different: {', '.join(different)}",
+                "Choose another output folder, or start anew (resume=False, or --fresh)",
+            )
+        )
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in a.keys() | b.keys():
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, dict) and isinstance(right, dict):
+            found += _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(prefix + key)
+    return found

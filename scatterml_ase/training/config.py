@@ -1,0 +1,305 @@
+"""What a training run is: one TOML file, read into frozen dataclasses.
+
+Each table of the file is one dataclass below; its fields are the keys, its defaults the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from scatterml_ase.errors import InputError, explain
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Table ``[data]``: which files, and how their labels are called.
+
+    ``energy``, ``forces`` and ``stress`` are keys of ``atoms.info``/``atoms.arrays`` or, where ASE
+    has moved them, of the attached results (eV, eV/Å, eV/Å³ tension positive). An empty ``stress``
+    trains without. ``group`` is the ``info`` key whose values get their own rows in the metrics.
+    ``ignore_stress`` names components per group that are not to be trusted, or ``["all"]``.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    energy: str = "energy"
+    forces: str = "forces"
+    stress: str = "stress"
+    group: str = "group"
+    ignore_stress: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Table ``[split]``: how structures are set aside for validation.
+
+    Structures whose ``key`` matches one of the expressions ``hold_out`` go to validation. Those
+    whose ``key`` matches ``trajectory`` form one trajectory for each text the expression's groups
+    capture; its last ``fraction`` goes to validation as one block and ``gap`` structures before it
+    are used for nothing. The rest is trained on. With neither expression the whole file is one
+    trajectory.
+    """
+
+    fraction: float = 0.1
+    gap: int = 0
+    key: str = "group"
+    trajectory: str = ""
+    hold_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Table ``[model]``: the architecture and the options its ``Config`` takes.
+
+    Options that the data decide (species, reference energies, mean number of neighbours, …) are
+    filled in unless they are given.
+    """
+
+    architecture: str = "E3NNPotential"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Table ``[loss]``: weights of the error in energy per atom, force and stress components.
+
+    Errors are measured in ``energy_unit`` eV/atom, ``force_unit`` eV/Å and ``stress_unit`` eV/Å³
+    before ``kind`` is applied; ``huber`` is quadratic below 1 of these units and linear above.
+    From the fraction ``late_from`` of the run on, the energy weight is ``energy_late``.
+    """
+
+    kind: Literal["huber", "l1", "l2"] = "huber"
+    energy: float = 1.0
+    forces: float = 1.0
+    stress: float = 0.1
+    energy_unit: float = 0.01
+    force_unit: float = 0.1
+    stress_unit: float = 0.005
+    energy_late: float | None = None
+    late_from: float = 0.7
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Table ``[optimizer]``: Adam, its schedule, and the running mean of the weights."""
+
+    kind: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 5e-3
+    weight_decay: float = 0.0
+    amsgrad: bool = True
+    clip_gradient: float | None = 10.0
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup_steps: int = 100
+    final_fraction: float = 0.01
+    plateau_factor: float = 0.5
+    plateau_patience: int = 10
+    ema_decay: float = 0.99
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Table ``[run]``: length, batches, precision and seeds.
+
+    ``minutes`` ends the run by the wall clock, and the schedule follows whichever of the two
+    limits is nearer; runs are reproducible to the bit only without it. A batch is closed when it
+    has ``batch_structures`` structures or would exceed ``batch_atoms`` atoms or ``batch_edges``
+    edges. ``select_energy`` (Å per atom) weighs the energy error (eV/atom) against the force error
+    (eV/Å) when the best epoch is chosen.
+    """
+
+    epochs: int = 200
+    minutes: float | None = None
+    batch_structures: int = 4
+    batch_atoms: int | None = None
+    batch_edges: int | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    threads: int | None = None
+    seed: int = 0
+    validate_every: int = 1
+    checkpoint_minutes: float = 3.0
+    patience: int | None = None
+    select_energy: float = 10.0
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """Table ``[card]``: what the data cannot tell about themselves, copied into the card."""
+
+    description: str = ""
+    data: str = ""
+    level_of_theory: str = ""
+    licence: str = ""
+    citation: str = ""
+    split: str = ""
+    hardware: str = ""
+    never_shown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole training run; ``name`` becomes the model's name."""
+
+    name: str
+    data: DataConfig
+    split: SplitConfig = SplitConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    run: RunConfig = RunConfig()
+    card: CardConfig = CardConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as they would stand in the TOML file."""
+        return dataclasses.asdict(self)
+
+
+def read_config(path: str | Path, *, data: Sequence[str | Path] = ()) -> TrainingConfig:
+    """Read a training file.
+
+    File names in it are relative to it and may contain environment variables (``${DATA}/x.xyz``);
+    ``data``, if given, takes the place of its ``data.train``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no TOML, or a key is unknown, missing or of the wrong type.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise InputError(
+            explain(f"Cannot read the training file {str(path)!r}", why, "Check the path")
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            explain(f"{str(path)!r} is not a TOML file", str(error), "Correct that line")
+        ) from error
+    config = from_table(TrainingConfig, table, where=path.name)
+    check_ranges(config)
+    named = data or [_locate(name, path.parent) for name in config.data.train]
+    files = dataclasses.replace(
+        config.data,
+        train=tuple(str(name) for name in named),
+        validation=tuple(_locate(name, path.parent) for name in config.data.validation),
+    )
+    return dataclasses.replace(config, data=files)
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], *, where: str) -> T:
+    """Make the dataclass ``cls`` of a TOML table, naming every key that does not fit.
+
+    ``where`` is what messages call the table.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            fix = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(fields)}"
+            raise InputError(explain(f"{where} has the unknown key {key!r}", "a typo?", fix))
+    values = {}
+    for name, one in fields.items():
+        if name in table:
+            values[name] = _convert(table[name], hints[name], f"{where}: {name}")
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            what = f"{where} lacks the key {name!r}"
+            raise InputError(explain(what, "it has no default", f"Add {name} = …"))
+    return cls(**values)
+
+
+def check_ranges(config: TrainingConfig) -> None:
+    """Refuse numbers that no training can use.
+
+    Raises
+    ------
+    InputError
+        Naming the first such number.
+    """
+    run, loss, optimizer = config.run, config.loss, config.optimizer
+    rules = {
+        "split.fraction": (config.split.fraction, 0 <= config.split.fraction < 1, "from 0 to 1"),
+        "split.gap": (config.split.gap, config.split.gap >= 0, "0 or more"),
+        "run.epochs": (run.epochs, run.epochs > 0, "1 or more"),
+        "run.batch_structures": (run.batch_structures, run.batch_structures > 0, "1 or more"),
+        "run.validate_every": (run.validate_every, run.validate_every > 0, "1 or more"),
+        "loss.energy": (loss.energy, loss.energy >= 0, "0 or more"),
+        "loss.forces": (loss.forces, loss.forces >= 0, "0 or more"),
+        "loss.stress": (loss.stress, loss.stress >= 0, "0 or more"),
+        "optimizer.learning_rate": (
+            optimizer.learning_rate,
+            optimizer.learning_rate > 0,
+            "positive",
+        ),
+        "optimizer.ema_decay": (
+            optimizer.ema_decay,
+            0 <= optimizer.ema_decay < 1,
+            "from 0 to below 1",
+        ),
+    }
+    for name, (value, good, allowed) in rules.items():
+        if not good:
+            raise InputError(
+                explain(f"{name} = {value}", "no training can use that", f"Choose {allowed}")
+            )
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """Bring one TOML value to the type of its field."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_table(typing.cast(type, hint), value, where=f"[{where.split(': ')[-1]}]")
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise _misfit(where, value, "one of " + ", ".join(map(repr, arguments)))
+    if origin is types.UnionType:
+        return _convert(value, next(a for a in arguments if a is not types.NoneType), where)
+    if origin is tuple:
+        if isinstance(value, str):  # one name where a list may stand
+            value = [value]
+        if isinstance(value, list):
+            return tuple(_convert(item, arguments[0], where) for item in value)
+        raise _misfit(where, value, "a list")
+    if isinstance(value, Mapping) and origin is not None:
+        return {key: _convert(item, arguments[1], f"{where}.{key}") for key, item in value.items()}
+    if hint is Any:
+        return value
+    if hint is float and type(value) is int:
+        return float(value)
+    if isinstance(hint, type) and type(value) is hint:
+        return value
+    raise _misfit(where, value, getattr(hint, "__name__", "a table"))
+
+
+def _misfit(where: str, value: Any, wanted: str) -> InputError:
+    return InputError(
+        explain(f"{where} = {value!r}", f"it must be {wanted}", "Correct it in the training file")
+    )
+
+
+def _locate(name: str, folder: Path) -> str:
+    """Return the path of a data file with environment variables put in."""
+    expanded = os.path.expandvars(name)
+    if "$" in expanded:
+        raise InputError(
+            explain(
+                f"The data file {name!r} names an environment variable that is not set",
+                "the training file leaves the place of the data to you",
+                "Set the variable, or pass the data file yourself (--data FILE, or data=…)",
+            )
+        )
+    return str(folder / Path(expanded).expanduser())

@@ -1,0 +1,145 @@
+"""Everything that is done once before the first step: data, split, model and graphs."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from scatterml_ase.errors import InputError, explain, name_species
+from scatterml_ase.graph import neighbours
+from scatterml_ase.store import ARCHITECTURES
+from scatterml_ase.training.batches import labelled_graph
+from scatterml_ase.training.config import ModelConfig, TrainingConfig, from_table
+from scatterml_ase.training.data import (
+    Frame,
+    data_hash,
+    drop_duplicates,
+    drop_leaks,
+    read_frames,
+    reference_energies,
+    require_species,
+    species_of,
+)
+from scatterml_ase.training.split import split_frames
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The labelled structures of a run.
+
+    Attributes
+    ----------
+    train, validation
+        What is learned from, and what decides which epoch was best.
+    unused
+        Structures in the gaps between the two.
+    hash
+        sha256 of structures and labels of both parts.
+    """
+
+    train: list[Frame]
+    validation: list[Frame]
+    unused: list[Frame]
+    hash: str
+
+
+def load_dataset(config: TrainingConfig) -> Dataset:
+    """Read, check and split the data of a run.
+
+    Raises
+    ------
+    InputError
+        If anything about the data would make the training meaningless.
+    """
+    frames = drop_duplicates(read_frames(config.data.train, config.data))
+    if config.data.validation:
+        validation = drop_duplicates(read_frames(config.data.validation, config.data))
+        train = drop_leaks(frames, validation)
+        unused: list[Frame] = []
+    else:
+        train, validation, unused = split_frames(frames, config.split)
+    require_species(validation, species_of(train), who="The training part")
+    _log.info(
+        "%d structures (%d atoms) of %s to train on, %d to validate, %d unused",
+        len(train),
+        sum(len(frame.atoms) for frame in train),
+        name_species(species_of(train)),
+        len(validation),
+        len(unused),
+    )
+    return Dataset(train, validation, unused, data_hash([*train, *validation]))
+
+
+def build_model(
+    config: ModelConfig, frames: Sequence[Frame], *, seed: int, dtype: torch.dtype
+) -> nn.Module:
+    """Make the model, taking from the data what its options leave open.
+
+    The data give ``species``, ``binding_energies`` (least squares, relative to
+    ``reference_energies`` of free atoms, which are zero unless given), ``average_neighbours``
+    within the cutoff and ``energy_scale`` (root mean square force component), as far as the
+    architecture's ``Config`` has such fields. The weights depend on ``seed`` alone.
+    """
+    cls = _architecture(config.architecture)
+    options = dict(config.options)
+    fields = {field.name for field in dataclasses.fields(cls.Config)}
+    options.setdefault("species", list(species_of(frames)))
+    species = tuple(options["species"])
+    require_species(frames, species, who="model.options.species")
+    if "binding_energies" in fields:
+        free = options.get("reference_energies") or [0.0] * len(species)
+        fitted = reference_energies(frames, species)
+        binding = [a - b for a, b in zip(fitted, free, strict=False)]
+        options.setdefault("binding_energies", binding)
+    if "energy_scale" in fields:
+        options.setdefault("energy_scale", _force_scale(frames))
+    cutoff = from_table(cls.Config, options, where="[model.options]").cutoff
+    if "average_neighbours" in fields:
+        options.setdefault("average_neighbours", _mean_neighbours(frames, cutoff))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = cls(from_table(cls.Config, options, where="[model.options]"))
+    return model.to(dtype)
+
+
+def build_graphs(frames: Sequence[Frame], cutoff: float, *, progress: bool = False) -> list[Data]:
+    """Make the labelled graphs of all frames, once for the whole run."""
+    bar = tqdm(frames, desc="neighbours", unit="structure", disable=not progress, leave=False)
+    return [labelled_graph(frame, cutoff) for frame in bar]
+
+
+def _architecture(name: str) -> Any:
+    """Return the model class of an architecture in the store's closed table."""
+    if name not in ARCHITECTURES:
+        raise InputError(
+            explain(
+                f"model.architecture = {name!r}",
+                "no such architecture is known",
+                f"Use one of {', '.join(ARCHITECTURES)}",
+            )
+        )
+    module, _, attribute = ARCHITECTURES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _mean_neighbours(frames: Sequence[Frame], cutoff: float) -> float:
+    edges = sum(len(neighbours(frame.atoms, cutoff)[0]) for frame in frames)
+    return edges / sum(len(frame.atoms) for frame in frames)
+
+
+def _force_scale(frames: Sequence[Frame]) -> float:
+    forces: Any = np.concatenate([frame.forces.ravel() for frame in frames])
+    scale = float(np.sqrt(np.mean(forces**2)))
+    return scale if scale > 0 else 1.0
