@@ -23,6 +23,8 @@ INVERSE_CM_TO_MEV = _si.h * _si.c * 100 / _MEV
 """Energy in meV of 1 cm⁻¹ (0.123984)."""
 BOLTZMANN = _si.k / _MEV
 """Boltzmann constant in meV/K (8.617333e-2)."""
+HBAR_PER_BOLTZMANN = _si.hbar / _si.k
+"""ħ/k_B in K s (7.63823e-12)."""
 HBAR2_PER_AMU = _si.hbar**2 / (_AMU * _ANGSTROM**2 * _MEV)
 """ħ²/amu in meV Å² (4.18016)."""
 HBAR2_PER_2_NEUTRON_MASS = _si.hbar**2 / (2 * _si.m_n * _ANGSTROM**2 * _MEV)
@@ -57,9 +59,9 @@ _TABLES: dict[str, dict[str, float]] = {
     "wavevector": {
         "angstrom^-1": 1.0,
         "nm^-1": 0.1,
-        "bohr^-1": _ANGSTROM / _si.value("Bohr radius"),
+        "bohr^-1": 1 / _BOHR,
     },
-    "length": {"angstrom": 1.0, "nm": 10.0, "bohr": _si.value("Bohr radius") / _ANGSTROM},
+    "length": {"angstrom": 1.0, "nm": 10.0, "bohr": _BOHR},
 }
 _ALIASES = {"cm-1": "cm^-1", "1/cm": "cm^-1", "1/angstrom": "angstrom^-1", "Å": "angstrom"}
 

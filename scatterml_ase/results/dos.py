@@ -1,0 +1,307 @@
+"""The phonon density of states, total and of each atom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+
+from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
+from scatterml_ase.physics import debye_waller
+from scatterml_ase.physics import density_of_states as physics
+from scatterml_ase.physics.thermal import debye_temperature_from_moment
+from scatterml_ase.results.base import Result, array
+from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.dos_figure import draw_dos
+from scatterml_ase.results.modes import PhononModes
+from scatterml_ase.results.thermal import (
+    ThermalProperties,
+    from_oscillators,
+    temperature_grid,
+    warn_of_imaginary_modes,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Method = Literal["tetrahedron", "points"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PhononDOS(Result):
+    """Phonon density of states: three modes per atom, imaginary ones at negative energies.
+
+    Parameters
+    ----------
+    crystal
+        The primitive cell.
+    energy_edges
+        Edges of the energy bins, shape (energy + 1,), in meV.
+    total
+        Mean density in each bin in 1/meV per primitive cell, shape (energy,); integrates to 3n.
+    partial
+        The share of each atom (its squared eigenvector), in 1/meV, shape (atom, energy); sums to
+        the total. None if no eigenvectors were at hand.
+    """
+
+    crystal: Crystal
+    energy_edges: np.ndarray = array("energy+1", unit="{energy}")
+    total: np.ndarray = array("energy", unit="1/{energy}")
+    partial: np.ndarray | None = array("atom", "energy", unit="1/{energy}", default=None)
+
+    signal: ClassVar[str] = "total"
+    axes: ClassVar[tuple[str, ...]] = ("energy_edges",)
+    row_dims: ClassVar[tuple[str, ...]] = ("energy",)
+
+    # -- what is in it -------------------------------------------------------------------------
+
+    @property
+    def energies(self) -> np.ndarray:
+        """Centres of the bins, shape (energy,)."""
+        return (self.energy_edges[1:] + self.energy_edges[:-1]) / 2
+
+    @property
+    def widths(self) -> np.ndarray:
+        """Widths of the bins, shape (energy,)."""
+        return np.diff(self.energy_edges)
+
+    def by_species(self) -> dict[str, np.ndarray]:
+        """Return the sum of the partial DOS over the atoms of each species, shape (energy,) each.
+
+        Raises
+        ------
+        InputError
+            If there is no partial DOS.
+        """
+        partial = self._need_partial()
+        symbols = np.array(self.crystal.symbols)
+        return {str(s): partial[symbols == s].sum(axis=0) for s in dict.fromkeys(symbols)}
+
+    def neutron_weighted(self, cross_sections: np.ndarray) -> np.ndarray:
+        """Return Σ_k σ_k/M_k g_k(E), shape (energy,), in the unit of σ/amu/energy.
+
+        No factor ⟨M⟩ is put in. For σ in barn, :mod:`scatterml_ase.physics.lengths` has tables.
+
+        Parameters
+        ----------
+        cross_sections
+            σ of each atom, shape (atom,).
+        """
+        return (np.asarray(cross_sections) / self.crystal.masses) @ self._need_partial()
+
+    def moment(self, order: int) -> float:
+        """Return ⟨E^order⟩ over the modes of positive energy, in the present unit of energy."""
+        edges = self.energy_edges
+        energies, weights = physics.quadrature(edges)
+        counts = np.where(edges[1:] > 0, self.total * self.widths, 0.0)
+        return float(counts @ np.sum(weights * energies**order, axis=1) / counts.sum())
+
+    @property
+    def mean_energy(self) -> float:
+        """Mean energy of the modes of positive energy."""
+        return self.moment(1)
+
+    @property
+    def debye_temperature(self) -> float:
+        """Debye temperature in K of the second moment (see :class:`ThermalProperties`)."""
+        return debye_temperature_from_moment(self.to("meV").moment(2))
+
+    # -- what follows from it ------------------------------------------------------------------
+
+    def broadened(self, fwhm: np.ndarray | float) -> Self:
+        """Return the DOS broadened by a Gaussian; integrals stay what they are.
+
+        Parameters
+        ----------
+        fwhm
+            Full width at half maximum in the present unit of energy: a number, or one per bin.
+
+        Raises
+        ------
+        InputError
+            If a width is negative or not finite.
+        """
+        values = np.asarray(fwhm, dtype=float)
+        if not np.all(np.isfinite(values)) or np.any(values < 0):
+            what = f"The DOS cannot be broadened by fwhm = {fwhm}"
+            raise InputError(explain(what, "a width is zero or positive", "Give it in meV"))
+        matrix = physics.broadening_matrix(self.energy_edges, values)
+        spread = (matrix / self.widths[:, None]) * self.widths  # densities in and out
+        partial = None if self.partial is None else self.partial @ spread.T
+        return replace(self, total=spread @ self.total, partial=partial)
+
+    def thermal(self, temperatures: np.ndarray | float | None = None) -> ThermalProperties:
+        """Return the thermal properties of the DOS, with a warning if modes are imaginary.
+
+        Displacements come from the partial DOS and are isotropic: exact for atoms on cubic sites.
+
+        Parameters
+        ----------
+        temperatures
+            In K, shape (temperature,) or a number; 0 to 1000 K in steps of 10 K if None.
+        """
+        kelvin = temperature_grid(temperatures)
+        dos = self.to("meV")
+        counts = dos.total * dos.widths
+        negative = dos.energy_edges[1:] <= 0
+        share = float(counts[negative].sum() / counts.sum())
+        if share > 0:
+            atoms3 = 3 * len(self.crystal)
+            lowest = dos.energies[np.flatnonzero(counts)[0]]
+            warn_of_imaginary_modes(max(1, round(share * atoms3)), atoms3, lowest)
+        energies, weights = physics.quadrature(dos.energy_edges)
+        tensors = None
+        if dos.partial is not None:
+            tensors = physics.isotropic_displacements(
+                dos.partial * dos.widths, dos.energy_edges, self.crystal.masses, kelvin
+            )
+        return from_oscillators(
+            self.crystal,
+            energies.ravel(),
+            (counts[:, None] * weights).ravel(),
+            kelvin,
+            displacement_tensors=tensors,
+            imaginary_share=share,
+            provenance=self.provenance,
+        )
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        orientation: Literal["horizontal", "vertical"] = "horizontal",
+        species: bool = True,
+    ) -> Axes:
+        """Draw the total DOS and, filled, that of each species; return the axes.
+
+        Parameters
+        ----------
+        ax
+            Where to draw; a new figure if None.
+        orientation
+            "vertical" puts energy on the vertical axis, to stand beside a dispersion.
+        species
+            Draw the species too, if there are several and the DOS has a partial part.
+        """
+        return draw_dos(self, ax, vertical=orientation == "vertical", species=species)
+
+    # -- parts of the above --------------------------------------------------------------------
+
+    def _need_partial(self) -> np.ndarray:
+        if self.partial is None:
+            raise InputError(
+                explain(
+                    "This DOS has no partial part",
+                    "it was made from modes without eigenvectors",
+                    "Make it with eigenvectors=True",
+                )
+            )
+        return self.partial
+
+
+def phonon_dos(
+    modes: PhononModes,
+    *,
+    energy_edges: np.ndarray | None = None,
+    energy_step: float | None = None,
+    fwhm: float | None = None,
+    method: Method | None = None,
+) -> PhononDOS:
+    """Make the density of states from modes on a mesh.
+
+    Parameters
+    ----------
+    modes
+        Modes on a mesh, full or irreducible; with eigenvectors there is a partial DOS.
+    energy_edges
+        Edges of the bins in meV, shape (energy + 1,).
+    energy_step
+        Or the width of the bins in meV, which then cover all modes; a round width that makes
+        about 300 bins if None.
+    fwhm
+        Gaussian broadening in meV. None broadens nothing in the tetrahedron method, and by 1/40
+        of the highest energy when single points are counted.
+    method
+        "tetrahedron" interpolates between the points of a regular mesh, "points" counts them as
+        they are; the first where ``modes`` has a mesh, if None.
+
+    Raises
+    ------
+    InputError
+        If the edges do not ascend, or tetrahedra are asked for without a mesh.
+    """
+    modes = modes.to("meV")
+    # Translations at Γ scatter about zero by rounding: they count as stable.
+    tiny = np.abs(modes.frequencies) < debye_waller.MINIMUM_FREQUENCY
+    energies = np.where(tiny, np.abs(modes.frequencies) + 1e-9, modes.frequencies)
+    method = method or ("points" if modes.mesh_mapping is None else "tetrahedron")
+    edges = _edges(energies, energy_edges, energy_step)
+    shares = np.ones((*energies.shape, 1))
+    if modes.eigenvectors is not None:
+        shares = np.sum(np.abs(modes.eigenvectors) ** 2, axis=3)
+    if method == "tetrahedron":
+        corners, weights = _tetrahedra(modes)
+        counts = physics.count_tetrahedra(energies, shares, corners, weights, edges)
+    else:
+        counts = physics.count_points(energies, shares * modes.weights[:, None, None], edges)
+    missing = 1 - counts.sum() / energies.shape[1]
+    if missing > 1e-6:
+        _warn_of_cut(missing, edges)
+    density = counts / np.diff(edges)
+    partial = modes.site_average(density.T).T if modes.eigenvectors is not None else None
+    total = density.sum(axis=0) if partial is None else partial.sum(axis=0)
+    dos = PhononDOS(
+        crystal=modes.crystal,
+        energy_edges=edges,
+        total=total,
+        partial=partial,
+        provenance={**modes.provenance, "dos_method": method, "dos_mesh": modes.mesh},
+    )
+    if fwhm is None:
+        fwhm = 0.0 if method == "tetrahedron" else energies.max() / 40
+    return dos.broadened(fwhm) if fwhm > 0 else dos
+
+
+def _tetrahedra(modes: PhononModes) -> tuple[np.ndarray, np.ndarray]:
+    if modes.mesh is None or modes.mesh_mapping is None:
+        raise InputError(
+            explain(
+                "The tetrahedron method needs modes on a regular mesh",
+                "these modes have no mesh",
+                "Make them with ForceConstants.mesh_modes, or use method='points'",
+            )
+        )
+    return physics.tetrahedra(modes.mesh, modes.mesh_mapping, modes.crystal.reciprocal_cell)
+
+
+def _edges(
+    energies: np.ndarray, energy_edges: np.ndarray | None, energy_step: float | None
+) -> np.ndarray:
+    """Return the edges that were given, checked, or such that every mode is inside."""
+    if energy_edges is None:
+        if energy_step is not None and not energy_step > 0:
+            what = f"energy_step = {energy_step} meV is not possible"
+            raise InputError(explain(what, "a bin has a positive width", "Give e.g. 0.2"))
+        return physics.nice_edges(energies.min(), energies.max(), energy_step)
+    edges = np.asarray(energy_edges, dtype=float)
+    if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
+        raise InputError(
+            explain(
+                f"energy_edges of shape {edges.shape} are no bin edges",
+                "edges are at least two energies that ascend",
+                "Give e.g. numpy.arange(0, 70.2, 0.2), in meV",
+            )
+        )
+    return edges
+
+
+def _warn_of_cut(missing: float, edges: np.ndarray) -> None:
+    warn(
+        explain(
+            f"{missing:.2%} of the modes lie outside the energy edges",
+            f"the edges run from {edges[0]:g} to {edges[-1]:g} meV",
+            "Leave energy_edges out to cover all modes",
+        ),
+        AccuracyWarning,
+    )
