@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import erf
 
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.debye_waller import bose
 from scatterml_ase.units import HBAR2_PER_AMU
 
@@ -246,10 +247,38 @@ def nice_edges(lowest: float, highest: float, step: float | None = None) -> np.n
         Range of the energies in meV; the bins start at zero if nothing is below.
     step
         Width of a bin; a round number that makes about 320 bins if None.
+
+    Raises
+    ------
+    InputError
+        If the step is not positive.
     """
+    if step is not None and not step > 0:
+        what = f"energy_step = {step} meV is not possible"
+        raise InputError(explain(what, "a bin has a positive width", "Give e.g. 0.2"))
     step = step or nice_step((max(highest, 0.0) - min(lowest, 0.0)) / 320)
     first = np.floor(1.04 * lowest / step) - 1 if lowest < 0 else 0
     return step * np.arange(first, np.ceil(1.04 * max(highest, 0.0) / step) + 2)
+
+
+def check_edges(energy_edges: np.ndarray) -> np.ndarray:
+    """Return bin edges as an array of shape (bins + 1,).
+
+    Raises
+    ------
+    InputError
+        If they are fewer than two or do not ascend.
+    """
+    edges = np.asarray(energy_edges, dtype=float)
+    if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
+        raise InputError(
+            explain(
+                f"energy_edges of shape {edges.shape} are no bin edges",
+                "edges are at least two energies that ascend",
+                "Give e.g. numpy.arange(0, 70.2, 0.2), in meV",
+            )
+        )
+    return edges
 
 
 def nice_step(value: float) -> float:

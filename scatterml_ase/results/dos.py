@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -53,6 +53,11 @@ class PhononDOS(Result):
     signal: ClassVar[str] = "total"
     axes: ClassVar[tuple[str, ...]] = ("energy_edges",)
     row_dims: ClassVar[tuple[str, ...]] = ("energy",)
+
+    @classmethod
+    def from_modes(cls, modes: PhononModes, **options: Any) -> PhononDOS:
+        """Make the DOS from modes on a mesh; the options are those of :func:`phonon_dos`."""
+        return phonon_dos(modes, **options)
 
     # -- what is in it -------------------------------------------------------------------------
 
@@ -236,7 +241,10 @@ def phonon_dos(
     tiny = np.abs(modes.frequencies) < debye_waller.MINIMUM_FREQUENCY
     energies = np.where(tiny, np.abs(modes.frequencies) + 1e-9, modes.frequencies)
     method = method or ("points" if modes.mesh_mapping is None else "tetrahedron")
-    edges = _edges(energies, energy_edges, energy_step)
+    if energy_edges is None:
+        edges = physics.nice_edges(energies.min(), energies.max(), energy_step)
+    else:
+        edges = physics.check_edges(energy_edges)
     shares = np.ones((*energies.shape, 1))
     if modes.eigenvectors is not None:
         shares = np.sum(np.abs(modes.eigenvectors) ** 2, axis=3)
@@ -273,27 +281,6 @@ def _tetrahedra(modes: PhononModes) -> tuple[np.ndarray, np.ndarray]:
             )
         )
     return physics.tetrahedra(modes.mesh, modes.mesh_mapping, modes.crystal.reciprocal_cell)
-
-
-def _edges(
-    energies: np.ndarray, energy_edges: np.ndarray | None, energy_step: float | None
-) -> np.ndarray:
-    """Return the edges that were given, checked, or such that every mode is inside."""
-    if energy_edges is None:
-        if energy_step is not None and not energy_step > 0:
-            what = f"energy_step = {energy_step} meV is not possible"
-            raise InputError(explain(what, "a bin has a positive width", "Give e.g. 0.2"))
-        return physics.nice_edges(energies.min(), energies.max(), energy_step)
-    edges = np.asarray(energy_edges, dtype=float)
-    if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
-        raise InputError(
-            explain(
-                f"energy_edges of shape {edges.shape} are no bin edges",
-                "edges are at least two energies that ascend",
-                "Give e.g. numpy.arange(0, 70.2, 0.2), in meV",
-            )
-        )
-    return edges
 
 
 def _warn_of_cut(missing: float, edges: np.ndarray) -> None:

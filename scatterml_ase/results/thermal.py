@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -76,6 +76,13 @@ class ThermalProperties(Result):
     axes: ClassVar[tuple[str, ...]] = ("temperatures",)
     row_dims: ClassVar[tuple[str, ...]] = ("temperature",)
 
+    @classmethod
+    def from_modes(
+        cls, modes: PhononModes, temperatures: np.ndarray | float | None = None, **options: Any
+    ) -> ThermalProperties:
+        """Sum over the modes of a mesh; the options are those of :func:`thermal_properties`."""
+        return thermal_properties(modes, temperatures, **options)
+
     def per(self, basis: Basis) -> Self:
         """Return the same per mole of primitive cells, formula units or atoms.
 
@@ -84,7 +91,7 @@ class ThermalProperties(Result):
         InputError
             If ``basis`` is none of these.
         """
-        factor = self._count(self.basis) / self._count(basis)
+        factor = self._count(basis) / self._count(self.basis)
         return replace(
             self,
             heat_capacity=self.heat_capacity / factor,
@@ -139,14 +146,15 @@ class ThermalProperties(Result):
         classical = f"$3nR$ = {self.dulong_petit:.1f}"
         lines.append(ax.axhline(self.dulong_petit, color=INK, lw=0.8, ls=":", label=classical))
         self._label_axes(ax, right)
-        ax.legend(handles=lines, frameon=False, loc="center right")
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": len(lines)}
+        ax.legend(handles=lines, frameon=False, fontsize="small", columnspacing=1.2, **above)
         return ax
 
     def _label_axes(self, left: Axes, right: Axes) -> None:
-        mole = {"cell": "mol cells", "formula_unit": "mol f.u.", "atom": "mol atoms"}[self.basis]
+        of = {"cell": "of cells", "formula_unit": "of formula units", "atom": "of atoms"}
         left.set_xlabel("Temperature (K)")
-        left.set_ylabel(f"$C_V$, $S$ (J K$^{{-1}}$ / {mole})")
-        right.set_ylabel(f"$F$ (kJ / {mole})", color=PALETTE[1])
+        left.set_ylabel(f"$C_V$, $S$ (J/K per mole {of[self.basis]})")
+        right.set_ylabel(f"$F$ (kJ per mole {of[self.basis]})", color=PALETTE[1])
         right.tick_params(axis="y", colors=PALETTE[1])
         left.set_ylim(bottom=0)
         if len(self.temperatures) > 1:
@@ -226,7 +234,7 @@ def from_oscillators(
     energies: np.ndarray,
     weights: np.ndarray,
     temperatures: np.ndarray,
-    **others: object,
+    **others: Any,
 ) -> ThermalProperties:
     """Build :class:`ThermalProperties` from weighted oscillator energies in meV.
 
@@ -243,7 +251,7 @@ def from_oscillators(
         internal_energy=sums.internal_energy * MEV_TO_KJ_PER_MOL,
         zero_point_energy=float(weights @ energies) / 2 * MEV_TO_KJ_PER_MOL,
         debye_temperature=physics.debye_temperature_from_moment(second_moment),
-        **others,  # type: ignore[arg-type]
+        **others,
     )
 
 
