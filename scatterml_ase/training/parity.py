@@ -68,7 +68,7 @@ def _draw(
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel(f"{label}, reference")
     axes.set_ylabel(f"{label}, predicted")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", handletextpad=0.2)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", handletextpad=0.2, markerscale=1.5)
     _residuals(axes.inset_axes((0.62, 0.12, 0.34, 0.26)), parts, unit)
 
 

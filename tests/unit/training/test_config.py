@@ -1,0 +1,71 @@
+"""A training file either becomes a configuration, or the message says which key is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from scatterml_ase.errors import InputError
+from scatterml_ase.training.config import TrainingConfig, read_config
+
+
+def written(tmp_path, text: str):
+    path = tmp_path / "potential.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shortest_training_file_names_the_model_and_the_data(tmp_path):
+    config = read_config(written(tmp_path, 'name = "x"\n[data]\ntrain = "a.xyz"\n'))
+    assert isinstance(config, TrainingConfig)
+    assert config.data.train == (str(tmp_path / "a.xyz"),)  # relative to the file
+    assert config.run.dtype == "float32"
+
+
+def test_the_file_of_the_shipped_silicon_model_is_valid(request):
+    path = request.config.rootpath / "models" / "si" / "training.toml"
+    config = read_config(path, data=["elsewhere.extxyz"])
+    assert config.name == "si"
+    assert config.data.train == ("elsewhere.extxyz",)
+    assert set(config.data.ignore_stress["Surface"]) == {"yz", "xz"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[data]\ntrain = 'a'\n", ["'name'", "default"]),
+        ("name = 'x'\n", ["'data'"]),
+        ("name = 'x'\n[data]\n", ["[data]", "'train'"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[run]\nepoch = 3\n", ["'epoch'", "'epochs'"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[run]\nepochs = 'many'\n", ["'many'", "int"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[run]\nepochs = 0\n", ["run.epochs", "1 or more"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[loss]\nkind = 'l3'\n", ["'l3'", "'huber'"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[optimizer]\namsgrad = 1\n", ["amsgrad", "bool"]),
+        ("name = 'x'\ndata = 3\n", ["data = 3"]),
+        ("name = \n", ["not a TOML file"]),
+        ("name = 'x'\n[data]\ntrain = '${NOT_SET_ANYWHERE}/a'\n", ["NOT_SET_ANYWHERE", "--data"]),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_remedy(tmp_path, text, words):
+    with pytest.raises(InputError) as caught:
+        read_config(written(tmp_path, text))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_missing_training_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.toml"):
+        read_config(tmp_path / "nowhere.toml")
+
+
+def test_environment_variables_say_where_the_data_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLACE_OF_DATA", str(tmp_path / "far"))
+    text = 'name = "x"\n[data]\ntrain = ["${PLACE_OF_DATA}/a.xyz", "b.xyz"]\n'
+    files = read_config(written(tmp_path, text)).data.train
+    assert files == (str(tmp_path / "far" / "a.xyz"), str(tmp_path / "b.xyz"))
+
+
+def test_an_integer_may_stand_for_a_real_number(tmp_path):
+    text = 'name = "x"\n[data]\ntrain = "a"\n[loss]\nenergy = 2\nenergy_late = 5\n'
+    loss = read_config(written(tmp_path, text)).loss
+    assert loss.energy == 2.0
+    assert isinstance(loss.energy_late, float)

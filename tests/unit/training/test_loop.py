@@ -1,0 +1,175 @@
+"""A run learns, can be killed at any moment, and leaves a model that loads."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from scatterml_ase.errors import InputError
+from scatterml_ase.graph import graph_from_atoms
+from scatterml_ase.nn.derivatives import energies_forces_stress
+from scatterml_ase.store import load_model
+from scatterml_ase.training import evaluate_dataset, loop, train
+
+
+def replaced(config, **tables):
+    """Return the configuration with some keys of some tables changed."""
+    changed = {
+        name: dataclasses.replace(getattr(config, name), **keys) for name, keys in tables.items()
+    }
+    return dataclasses.replace(config, **changed)
+
+
+def rows(folder) -> list[dict[str, str]]:
+    """Return the log without the column that depends on the machine."""
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def run(config, folder, **options):
+    return train(config, output=folder, progress=False, **options)
+
+
+def test_training_learns_and_leaves_all_it_promises(config, copper, tmp_path):
+    config = replaced(
+        config,
+        run={"epochs": 40},
+        loss={"forces": 10.0},
+        optimizer={"ema_decay": 0.9},
+        model={"options": {**config.model.options, "channels": 8, "l_max": 2, "correlation": 3}},
+    )
+    model = load_model(run(config, tmp_path / "run"))
+    log = rows(tmp_path / "run")
+    assert len(log) == 40
+    assert float(log[-1]["loss"]) < 0.2 * float(log[0]["loss"])
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"checkpoint.safetensors", "log.csv", "training.log", "parity.png", "model"}
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text(encoding="utf-8"))
+    assert card["name"] == "toy"
+    assert card["species"] == [29]
+    assert card["training"]["structures"] == {"train": 8, "validation": 4, "unused": 0}
+    assert card["metrics"]["validation"]["all"]["structures"] == 4
+    metrics = evaluate_dataset(model, copper)
+    spread = 1e3 * np.std([atoms.get_forces() for atoms in copper])
+    assert metrics.overall.force_rmse < 0.5 * spread
+    assert model.config.binding_energies[0] == pytest.approx(0.0, abs=0.5)  # EMT: about zero
+
+
+class Killed(BaseException):
+    """What a signal does to a run."""
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_a_run_killed_in_mid_epoch_ends_bit_by_bit_where_it_would_have_ended(
+    config, tmp_path, monkeypatch, kind
+):
+    config = replaced(
+        config, run={"checkpoint_minutes": 0.0}, optimizer={"kind": kind, "weight_decay": 1e-3}
+    )
+    run(config, tmp_path / "whole")
+    step, count = loop._Run._step, 0
+
+    def killing_step(self, members, progress):
+        nonlocal count
+        count += 1
+        if count == 15:  # 4 batches per epoch: the third of the fourth epoch
+            raise Killed
+        step(self, members, progress)
+
+    monkeypatch.setattr(loop._Run, "_step", killing_step)
+    with pytest.raises(Killed):
+        run(config, tmp_path / "killed")
+    assert len(rows(tmp_path / "killed")) == 3
+    monkeypatch.undo()
+    torch.manual_seed(12345)  # what else happened must not matter
+    run(config, tmp_path / "killed")
+    whole, resumed = (
+        load_file(tmp_path / name / "model" / "weights.safetensors") for name in ("whole", "killed")
+    )
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    a, b = (load_file(tmp_path / n / "checkpoint.safetensors") for n in ("whole", "killed"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "killed")
+
+
+def test_three_epochs_and_three_more_are_six(config, tmp_path):
+    """With a rate that does not know the length of the run, a longer run goes on exactly."""
+    config = replaced(config, optimizer={"schedule": "constant"})
+    run(config, tmp_path / "six")
+    run(replaced(config, run={"epochs": 3}), tmp_path / "three")
+    run(config, tmp_path / "three")
+    assert rows(tmp_path / "six") == rows(tmp_path / "three")
+
+
+def test_a_fresh_run_forgets_the_checkpoint_and_the_seed_decides(config, tmp_path):
+    config = replaced(config, run={"epochs": 2})
+    run(config, tmp_path / "run")
+    first = rows(tmp_path / "run")
+    run(config, tmp_path / "run", resume=False)
+    assert rows(tmp_path / "run") == first
+    run(replaced(config, run={"seed": 1}), tmp_path / "run", resume=False)
+    assert rows(tmp_path / "run") != first
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(config, tmp_path):
+    config = replaced(config, run={"epochs": 1})
+    run(config, tmp_path / "run")
+    with pytest.raises(InputError, match=r"config\.loss\.energy"):
+        run(replaced(config, loss={"energy": 7.0}), tmp_path / "run")
+    with pytest.raises(InputError, match=r"different: .*data"):
+        run(replaced(config, split={"gap": 1}), tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"cannot be read.*--fresh"):
+        run(config, tmp_path / "run")
+
+
+def test_early_stopping_waits_as_long_as_it_was_told(config, tmp_path):
+    config = replaced(config, run={"patience": 2, "epochs": 50}, optimizer={"learning_rate": 1e-30})
+    run(config, tmp_path / "run")
+    assert len(rows(tmp_path / "run")) == 3  # the first is best, then two in vain
+
+
+def test_a_time_limit_ends_the_run(config, tmp_path):
+    config = replaced(config, run={"minutes": 1e-6, "epochs": 10_000})
+    run(config, tmp_path / "run")
+    assert len(rows(tmp_path / "run")) <= 1
+
+
+def test_the_number_of_threads_is_as_before(config, tmp_path):
+    before = torch.get_num_threads()
+    run(replaced(config, run={"epochs": 1, "threads": before + 1}), tmp_path / "run")
+    assert torch.get_num_threads() == before
+
+
+def test_unknown_model_options_and_architectures_are_named(config, tmp_path):
+    with pytest.raises(InputError, match=r"\[model.options\].*'cutof'.*'cutoff'"):
+        run(replaced(config, model={"options": {"cutof": 4.0}}), tmp_path / "run")
+    with pytest.raises(InputError, match="E3NNPotential"):
+        run(replaced(config, model={"architecture": "Perceptron"}), tmp_path / "run")
+
+
+def test_metrics_equal_errors_counted_by_hand(config, copper, tmp_path):
+    model = load_model(run(replaced(config, run={"epochs": 1}), tmp_path / "run"))
+    energy, force, stress = [], [], []
+    for atoms in copper:
+        output = energies_forces_stress(model, graph_from_atoms(atoms, 4.0))
+        energy.append((output.energy.item() - atoms.get_potential_energy()) / 4)
+        force.append(output.forces.numpy() - atoms.get_forces())
+        stress.append(output.stress[0].numpy() - atoms.get_stress(voigt=False))
+    metrics = evaluate_dataset(model, copper)
+    overall = metrics.overall
+    assert overall.energy_mae == pytest.approx(1e3 * np.abs(energy).mean(), rel=1e-4)
+    assert overall.force_rmse == pytest.approx(1e3 * np.sqrt(np.mean(np.square(force))), rel=1e-4)
+    assert overall.stress_mae == pytest.approx(1e3 * np.abs(stress).mean(), rel=1e-4)
+    assert set(metrics.groups) == {"hot", "cold"}
+    half = np.abs(force[0::2]).mean() * 1e3
+    assert metrics.groups["hot"].force_mae == pytest.approx(half, rel=1e-4)
+    assert "hot" in str(metrics)
