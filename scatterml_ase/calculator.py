@@ -211,8 +211,8 @@ def has_stress(atoms: Atoms) -> bool:
 
 def _ready(model: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:
     """Return the model itself if it is ready to compute, else a copy that is."""
-    found = {(p.dtype, p.device) for p in model.parameters()}
-    if found <= {(dtype, device)} and not model.training:
+    found = {(p.dtype, p.device, p.is_inference()) for p in model.parameters()}
+    if found <= {(dtype, device, False)} and not model.training:
         return model
     with torch.inference_mode(mode=False):
         return copy.deepcopy(model).to(device=device, dtype=dtype).eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,27 @@ from scatterml_ase.errors import ModelError, explain, name_species
 
 CARD = "card.json"
 FORMAT = 1
+
+# Entries of card.json and the kind of value each holds.
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "task": str,
+    "architecture": str,
+    "config": dict,
+    "sha256": str,
+    "species": list,
+    "cutoff": (int, float),
+    "dtype": str,
+    "parameters": int,
+    "format": int,
+}
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "units": dict,
+    "training": dict,
+    "metrics": dict,
+    "limitations": str,
+    "version": str,
+}
 
 
 @dataclass(frozen=True)
@@ -79,14 +100,25 @@ def read_card(directory: str | Path) -> Card:
                 f"{content.get('version', 'a newer version')})",
             )
         )
-    known = {item.name for item in fields(Card)} - {"directory"}
-    missing = {"name", "task", "architecture", "config", "sha256", "species", "cutoff", "dtype",
-               "parameters", "format"} - set(content)  # fmt: skip
-    if missing or set(content) - known:
-        problem = f"lacks {sorted(missing)}" if missing else f"has unknown {set(content) - known}"
+    if problem := _problem(content):
         raise damaged(directory, f"{CARD} {problem}")
-    species = tuple(sorted(int(z) for z in content["species"]))
-    return Card(**{**content, "species": species, "directory": directory.resolve()})
+    return Card(
+        **{**content, "species": tuple(content["species"]), "directory": directory.resolve()}
+    )
+
+
+def _problem(content: dict[str, Any]) -> str | None:
+    """Say what is wrong with the entries of a card, or None."""
+    if missing := sorted(set(_REQUIRED) - set(content)):
+        return f"lacks {missing}"
+    if unknown := sorted(set(content) - set(_REQUIRED) - set(_OPTIONAL)):
+        return f"has the unknown entries {unknown}"
+    for name, kind in {**_REQUIRED, **_OPTIONAL}.items():
+        if name in content and not isinstance(content[name], kind):
+            return f"holds {content[name]!r} as {name!r}"
+    if not all(isinstance(number, int) for number in content["species"]):
+        return f"holds {content['species']!r} as 'species', not atomic numbers"
+    return None
 
 
 def as_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -223,6 +223,6 @@ def _thickness(vectors: np.ndarray) -> float:
     if len(vectors) == 0:
         return np.inf
     smallest = np.linalg.svd(vectors, compute_uv=False)[-1]
-    if smallest < 1e-12 * np.abs(vectors).max():
+    if smallest <= 1e-12 * np.abs(vectors).max():
         return 0.0
     return float(1 / np.linalg.norm(np.linalg.pinv(vectors), axis=0).max())
