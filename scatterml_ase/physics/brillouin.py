@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain
-
 SYMMETRY_TOLERANCE = 1e-5
 """Distance in Å within which atoms count as equivalent (phonopy's default)."""
 
@@ -115,27 +113,6 @@ def mesh_points(
     return Mesh(q_reduced, counts / counts.sum(), mapping.reshape(-1))
 
 
-def check_mesh(mesh: tuple[int, int, int] | int) -> tuple[int, int, int]:
-    """Return three positive divisions; one number stands for three equal ones.
-
-    Raises
-    ------
-    InputError
-        If a division is not a positive whole number.
-    """
-    values = np.atleast_1d(np.asarray(mesh))
-    if values.size == 1:
-        values = np.repeat(values, 3)
-    if values.shape != (3,) or not np.all(np.isfinite(values)) or np.any(values != np.rint(values)):
-        what = f"Mesh {mesh!r} is not three whole numbers"
-        raise InputError(explain(what, "it divides the zone", "Give e.g. (20, 20, 20)"))
-    if np.any(values < 1):
-        what = f"Mesh {mesh!r} has a division below 1"
-        raise InputError(explain(what, "no point is left", "Give e.g. (20, 20, 20)"))
-    n1, n2, n3 = (int(v) for v in values)
-    return n1, n2, n3
-
-
 def _on_reciprocal_lattice(rotations: np.ndarray) -> np.ndarray:
     """Return the distinct matrices that act on reduced q, time reversal included."""
     inverse_transposed = np.rint(np.linalg.inv(rotations)).astype(int).swapaxes(1, 2)
@@ -187,3 +164,11 @@ def fold_to_first_zone(q_reduced: np.ndarray, cell: np.ndarray) -> np.ndarray:
     length[:, 13] -= 1e-9 * np.linalg.norm(reduced[0])  # stay put on the zone boundary
     best = candidates[np.arange(len(q)), length.argmin(axis=1)]
     return best @ operation
+
+
+def zone_radius(cell: np.ndarray) -> float:
+    """Return a length in Å⁻¹ that no q of the first Brillouin zone exceeds."""
+    from ase.geometry.minkowski_reduction import minkowski_reduce
+
+    reduced, _ = minkowski_reduce(2 * np.pi * np.linalg.inv(cell).T)
+    return float(np.linalg.norm(reduced) / 2)

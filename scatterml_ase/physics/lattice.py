@@ -12,12 +12,12 @@ M. T. Dove, Introduction to Lattice Dynamics (1993), doi:10.1017/CBO978051161988
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from scatterml_ase.physics.supercell import unique_rows
 from scatterml_ase.units import ROOT_EV_PER_ANGSTROM2_AMU_TO_MEV
 
 CHUNK_BYTES = 32_000_000
@@ -71,8 +71,8 @@ def fourier_table(
     i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
     both = np.concatenate([weighted, weighted.swapaxes(1, 2)])
     sign = _half_space(cell_shifts)
-    shifts, row = np.unique(cell_shifts * sign[:, None], axis=0, return_inverse=True)
-    row = np.tile(row.reshape(-1), 2)
+    shifts, row = unique_rows(cell_shifts * sign[:, None])
+    row = np.tile(row, 2)
     sign = np.concatenate([sign, -sign])
     a, b = np.arange(3)[:, None], np.arange(3)[None, :]
     column = 3 * atoms * (3 * i[:, None, None] + a) + (3 * j[:, None, None] + b)
@@ -131,15 +131,15 @@ def signed_frequencies(eigenvalues: np.ndarray) -> np.ndarray:
 
 
 def position_phases(q_reduced: np.ndarray, scaled_positions: np.ndarray) -> np.ndarray:
-    """Return exp(−2πi q·x_i), shape (q, n): it takes eigenvectors from the cell gauge to phonopy's."""
+    """Return exp(−2πi q·x_i), shape (q, n): from eigenvectors of the cell gauge to phonopy's."""
     return np.exp(-2j * np.pi * (q_reduced @ scaled_positions.T))
 
 
-def chunks(count: int, atoms: int) -> Iterator[slice]:
+def chunks(count: int, atoms: int, *, threads: int = 1) -> list[slice]:
     """Cut ``count`` q-points into slices whose matrices fit into :data:`CHUNK_BYTES`."""
-    size = max(1, CHUNK_BYTES // (16 * (3 * atoms) ** 2))
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
+    largest = max(1, CHUNK_BYTES // (16 * (3 * atoms) ** 2))
+    size = max(1, min(largest, -(-count // threads)))
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _half_space(cell_shifts: np.ndarray) -> np.ndarray:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain
-from scatterml_ase.physics import brillouin, lattice
-from scatterml_ase.results import phonopy_border
+from scatterml_ase.physics import brillouin, dipole, dynamics, lattice, paths, sum_rules
+from scatterml_ase.results import checks, phonopy_border
+from scatterml_ase.results.bands import PhononBands
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.modes import PhononModes
@@ -18,8 +20,13 @@ from scatterml_ase.results.modes import PhononModes
 if TYPE_CHECKING:
     from phonopy import Phonopy
 
+    from scatterml_ase.results.dos import PhononDOS
+    from scatterml_ase.results.thermal import ThermalProperties
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+Mesh = int | Sequence[int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ForceConstants(Result):
     """Second derivatives of the energy of a crystal, as a sparse list of atom pairs.
 
@@ -40,7 +47,9 @@ class ForceConstants(Result):
         Integer rows: supercell vectors = supercell_matrix @ crystal.cell. None if the force
         constants were made without a supercell.
     born_charges
-        Z*[i, a, b] = ∂(polarisation a)/∂(displacement b), in e, shape (atom, 3, 3).
+        Z*[i, a, b] = ∂(polarisation a)/∂(displacement b), in e, shape (atom, 3, 3). With them and
+        ``dielectric``, dipole–dipole forces are treated as long-ranged (Gonze and Lee,
+        doi:10.1103/PhysRevB.55.10355), as in phonopy.
     dielectric
         High-frequency dielectric tensor, shape (3, 3).
     """
@@ -48,19 +57,24 @@ class ForceConstants(Result):
     crystal: Crystal
     pairs: np.ndarray = array("pair", "2")
     cell_shifts: np.ndarray = array("pair", "xyz")
-    blocks: np.ndarray = array("pair", "xyz", "3", unit="eV/angstrom^2")
+    blocks: np.ndarray = array("pair", "xyz_i", "xyz_j", unit="eV/angstrom^2")
     supercell_matrix: np.ndarray | None = array("3", "xyz", default=None)
-    born_charges: np.ndarray | None = array("atom", "3", "xyz", unit="e", default=None)
-    dielectric: np.ndarray | None = array("3", "xyz", default=None)
+    born_charges: np.ndarray | None = array("atom", "xyz", "xyz_u", unit="e", default=None)
+    dielectric: np.ndarray | None = array("xyz", "xyz_2", default=None)
 
     signal: ClassVar[str] = "blocks"
     axes: ClassVar[tuple[str, ...]] = ("", "", "")
     row_dims: ClassVar[tuple[str, ...]] = ("pair",)
 
+    def __post_init__(self) -> None:
+        """Check what would otherwise give wrong phonons in silence."""
+        super().__post_init__()
+        checks.check_force_constants(self)
+
     # -- from and to other codes ---------------------------------------------------------------
 
     @classmethod
-    def from_phonopy(cls, phonopy: Phonopy, provenance: dict[str, Any] | None = None) -> Self:
+    def from_phonopy(cls, phonopy: Phonopy, provenance: Mapping[str, Any] | None = None) -> Self:
         """Take the primitive cell, force constants, Born charges and ε∞ of a ``Phonopy`` object.
 
         Raises
@@ -68,18 +82,38 @@ class ForceConstants(Result):
         InputError
             If it has no force constants.
         """
-        fields = phonopy_border.read_phonopy(phonopy)
+        fields = phonopy_border.read(phonopy)
         return cls(**fields, provenance=provenance or {"source": "phonopy"})
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read ``phonopy_params.yaml`` or ``phonopy.yaml``.
+
+        What the file lacks is taken from its folder: ``force_constants.hdf5``,
+        ``FORCE_CONSTANTS`` or ``FORCE_SETS``, and ``BORN``.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or damaged, or nothing gives force constants.
+        """
+        phonopy = phonopy_border.load(Path(path))
+        return cls.from_phonopy(phonopy, {"source": Path(path).name})
+
+    def to_phonopy(self) -> Phonopy:
+        """Return a ``Phonopy`` object of the primitive cell and supercell with these constants."""
+        return phonopy_border.write(self)
 
     # -- modes ---------------------------------------------------------------------------------
 
     def modes(
         self,
-        q_reduced: np.ndarray,
+        q_reduced: np.ndarray | Sequence[Sequence[float]] | Sequence[float],
         *,
         weights: np.ndarray | None = None,
-        q_direction: np.ndarray | None = None,
+        q_direction: np.ndarray | Sequence[float] | None = None,
         eigenvectors: bool = True,
+        group_velocities: bool = False,
     ) -> PhononModes:
         """Solve for the phonon modes at q-points.
 
@@ -91,40 +125,39 @@ class ForceConstants(Result):
             Shape (q,); equal weights if None.
         q_direction
             Direction from which q → Γ is approached, reciprocal-lattice units, shape (3,) or
-            (q, 3): with Born charges, the frequencies at Γ depend on it. None leaves the dipole
-            field of q = Γ out.
+            (q, 3): with Born charges, the modes at Γ depend on it. None (or zeros) leaves the
+            macroscopic field at Γ out.
         eigenvectors
             False saves time and memory.
+        group_velocities
+            Whether to compute ∂ω/∂q too.
         """
-        q = check_q_points(q_reduced)
-        crystal = self.crystal.to("angstrom")
-        table = self._table
-        frequencies = np.empty((len(q), 3 * table.atoms))
-        vectors = np.empty((*frequencies.shape, table.atoms, 3), complex) if eigenvectors else None
-        for part in lattice.chunks(len(q), table.atoms):
-            matrices = lattice.dynamical_matrices(table, q[part])
-            frequencies[part], found = lattice.solve(matrices, eigenvectors=eigenvectors)
-            if vectors is not None and found is not None:
-                phases = lattice.position_phases(q[part], crystal.scaled_positions)
-                found = found.reshape(*found.shape[:2], table.atoms, 3)
-                np.multiply(found, phases[:, None, :, None], out=vectors[part])
-        weights = np.full(len(q), 1 / len(q)) if weights is None else np.asarray(weights)
+        q = checks.check_q_points(q_reduced)
+        solution = dynamics.solve(
+            self._harmonic,
+            q,
+            q_direction=checks.check_directions(q_direction, len(q)),
+            eigenvectors=eigenvectors,
+            velocities=group_velocities,
+        )
         return PhononModes(
             crystal=self.crystal,
             q_reduced=q,
-            weights=weights / weights.sum(),
-            frequencies=frequencies,
-            eigenvectors=vectors,
+            weights=checks.check_weights(weights, len(q)),
+            frequencies=solution.frequencies,
+            eigenvectors=solution.eigenvectors,
+            group_velocities=solution.velocities,
             provenance=self.provenance,
         )
 
     def mesh_modes(
         self,
-        mesh: tuple[int, int, int] | int = (20, 20, 20),
+        mesh: Mesh = (20, 20, 20),
         *,
         shift: tuple[float, float, float] = (0.0, 0.0, 0.0),
         symmetry: bool = True,
         eigenvectors: bool = True,
+        group_velocities: bool = False,
     ) -> PhononModes:
         """Solve for the modes on a regular mesh of the Brillouin zone.
 
@@ -136,16 +169,154 @@ class ForceConstants(Result):
             Offset from Γ in mesh steps; ½ keeps Γ out.
         symmetry
             Keep one point of each star of the space group and time reversal, with its weight.
-        eigenvectors
-            False saves time and memory.
+        eigenvectors, group_velocities
+            As in :meth:`modes`.
         """
-        from dataclasses import replace
-
-        mesh = brillouin.check_mesh(mesh)
+        divisions = checks.check_mesh(mesh)
         rotations = self.symmetry_operations.rotations if symmetry else None
-        points = brillouin.mesh_points(mesh, shift=shift, rotations=rotations)
-        modes = self.modes(points.q_reduced, weights=points.weights, eigenvectors=eigenvectors)
-        return replace(modes, mesh=mesh, mesh_mapping=points.mapping, reduced=symmetry)
+        points = brillouin.mesh_points(divisions, shift=shift, rotations=rotations)
+        modes = self.modes(
+            points.q_reduced,
+            weights=points.weights,
+            eigenvectors=eigenvectors,
+            group_velocities=group_velocities,
+        )
+        return replace(modes, mesh=divisions, mesh_mapping=points.mapping, reduced=symmetry)
+
+    def bands(
+        self,
+        path: str | np.ndarray | Sequence[Sequence[float]] | None = None,
+        *,
+        points: int = 300,
+    ) -> PhononBands:
+        """Solve along a path of high symmetry.
+
+        Parameters
+        ----------
+        path
+            None: the standard path for the space group (seekpath; Hinuma et al. 2017). A string
+            such as ``"GXWKGL"``, a break written ``"GXU,KG"``: special points by ASE's names. Or
+            corner points, shape (k, 3), reciprocal-lattice units.
+        points
+            Number of q-points, about, shared among the segments by length.
+        """
+        crystal = self.crystal.to("angstrom")
+        if path is None:
+            segments = paths.standard_segments(
+                crystal.cell, crystal.scaled_positions, crystal.numbers
+            )
+        elif isinstance(path, str):
+            segments = paths.named_segments(crystal.cell, path)
+        else:
+            segments = paths.corner_segments(path)
+        line = paths.sample(segments, crystal.cell, points)
+        modes = self.modes(line.q_reduced, q_direction=line.directions, eigenvectors=False)
+        return PhononBands(
+            crystal=self.crystal,
+            q_reduced=line.q_reduced,
+            distance=line.distance,
+            frequencies=modes.frequencies,
+            labels=line.labels,
+            segments=line.segments,
+            provenance=self.provenance,
+        )
+
+    def dynamical_matrices(
+        self, q_reduced: np.ndarray, *, q_direction: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return D(q) in eV/Å²/amu, shape (q, 3n, 3n), with atomic positions in the phases."""
+        q = checks.check_q_points(q_reduced)
+        direction = checks.check_directions(q_direction, len(q))
+        phases = lattice.position_phases(q, self._harmonic.scaled_positions).repeat(3, axis=1)
+        matrices = dynamics.matrices(self._harmonic, q, direction)
+        return phases[:, :, None] * matrices * phases.conj()[:, None, :]
+
+    # -- what follows from the modes -----------------------------------------------------------
+
+    def dos(self, mesh: Mesh = (20, 20, 20), *, partial: bool = True, **options: Any) -> PhononDOS:
+        """Return the density of states on a mesh.
+
+        Parameters
+        ----------
+        mesh
+            Divisions along the reciprocal vectors.
+        partial
+            Whether to resolve atoms; without, it is quicker.
+        options
+            Energy bins, broadening and method of
+            :func:`scatterml_ase.results.dos.phonon_dos`.
+        """
+        from scatterml_ase.results.dos import phonon_dos
+
+        return phonon_dos(self.mesh_modes(mesh, eigenvectors=partial), **options)
+
+    def thermal(
+        self,
+        temperatures: np.ndarray | Sequence[float] | float | None = None,
+        mesh: Mesh = (20, 20, 20),
+    ) -> ThermalProperties:
+        """Return heat capacity, entropy, free energy and displacements.
+
+        Displacements, which converge slowly, are extrapolated from this and a mesh half as dense.
+
+        Parameters
+        ----------
+        temperatures
+            In K; 0 to 1000 K in steps of 10 K if None.
+        mesh
+            Divisions along the reciprocal vectors.
+        """
+        from scatterml_ase.results.thermal import thermal_properties
+
+        divisions = checks.check_mesh(mesh)
+        coarse = None
+        if min(divisions) >= 4:
+            n1, n2, n3 = ((n + 1) // 2 for n in divisions)
+            coarse = self.mesh_modes((n1, n2, n3))
+        kelvin = None if temperatures is None else np.asarray(temperatures, dtype=float)
+        return thermal_properties(self.mesh_modes(divisions), kelvin, coarse=coarse)
+
+    def sound_velocities(self, directions: np.ndarray | Sequence[Any] = (1, 0, 0)) -> np.ndarray:
+        """Return the three sound velocities along Cartesian directions, ascending, in m/s.
+
+        Parameters
+        ----------
+        directions
+            Cartesian, any length, shape (3,) or (d, 3).
+
+        Returns
+        -------
+        np.ndarray
+            Shape (3,) or (d, 3); the highest is (quasi-)longitudinal. Negative: unstable.
+        """
+        checked = checks.check_cartesian(directions)
+        velocities = dynamics.sound_velocities(self._harmonic, np.atleast_2d(checked))
+        return velocities[0] if checked.ndim == 1 else velocities
+
+    def acoustic_residual(self) -> float:
+        """Return the largest absolute energy of the acoustic modes at Γ in meV (exactly: 0)."""
+        return dynamics.acoustic_residual(self._harmonic)
+
+    def lowest_frequency(self, mesh: Mesh = (20, 20, 20)) -> float:
+        """Return the lowest signed energy on a mesh, in meV; acoustic modes at Γ are left out."""
+        modes = self.mesh_modes(mesh, eigenvectors=False)
+        frequencies = np.array(modes.frequencies)
+        for q in np.flatnonzero(~modes.q_reduced.any(axis=1)):
+            acoustic = np.argsort(np.abs(frequencies[q]))[:3]
+            frequencies[q, acoustic] = np.inf
+        return float(frequencies.min()) if np.isfinite(frequencies).any() else 0.0
+
+    def symmetrized(self) -> Self:
+        """Return force constants that obey index permutation and the acoustic sum rule.
+
+        The change of the blocks is the smallest that does it; Born charges are made neutral.
+        """
+        pairs, shifts, blocks = sum_rules.symmetrized(
+            self.pairs, self.cell_shifts, self.blocks, len(self.crystal)
+        )
+        born = self.born_charges
+        born = None if born is None else born - born.mean(axis=0)
+        return replace(self, pairs=pairs, cell_shifts=shifts, blocks=blocks, born_charges=born)
 
     @cached_property
     def symmetry_operations(self) -> brillouin.SymmetryOperations:
@@ -156,23 +327,18 @@ class ForceConstants(Result):
         )
 
     @cached_property
-    def _table(self) -> lattice.FourierTable:
-        return lattice.fourier_table(self.pairs, self.cell_shifts, self.blocks, self.crystal.masses)
-
-
-def check_q_points(q_reduced: np.ndarray) -> np.ndarray:
-    """Return q-points as a float array of shape (q, 3).
-
-    Raises
-    ------
-    InputError
-        If the shape is wrong or a number is not finite.
-    """
-    q = np.atleast_2d(np.asarray(q_reduced, dtype=float))
-    if q.ndim != 2 or q.shape[1] != 3 or len(q) == 0:
-        what = f"q_reduced has shape {np.shape(q_reduced)}"
-        raise InputError(explain(what, "a q-point has three components", "Give shape (q, 3)"))
-    if not np.isfinite(q).all():
-        what = f"q_reduced has {np.sum(~np.isfinite(q))} numbers that are NaN or infinite"
-        raise InputError(explain(what, "no phase exists for them", "Remove those points"))
-    return q
+    def _harmonic(self) -> dynamics.HarmonicCrystal:
+        """What D(q) is made of: the Fourier table and, in a polar crystal, the dipole sum."""
+        checks.warn_of_asymmetry(self)
+        crystal = self.crystal.to("angstrom")
+        cell, positions, masses = crystal.cell, crystal.scaled_positions, crystal.masses
+        terms = [(self.pairs, self.cell_shifts, self.blocks)]
+        sums = None
+        if self.born_charges is not None and self.dielectric is not None:
+            sums = dipole.dipole_sum(cell, positions, masses, self.born_charges, self.dielectric)
+            matrix = phonopy_border.supercell_matrix(self)
+            dipoles = dipole.dipole_pairs(sums, matrix, masses)
+            terms.append((dipoles[0], dipoles[1], -dipoles[2]))
+        pairs, shifts, blocks = (np.concatenate(part) for part in zip(*terms, strict=True))
+        table = lattice.fourier_table(pairs, shifts, blocks, masses)
+        return dynamics.HarmonicCrystal(table, cell, positions, masses, sums)

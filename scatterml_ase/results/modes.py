@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from scatterml_ase.physics import brillouin
-from scatterml_ase.results.base import Result, array, new_axes
+from scatterml_ase.physics.debye_waller import symmetrize_tensors
+from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.plotting import PALETTE, new_axes, unit_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,21 +77,17 @@ class PhononModes(Result):
         """
         if not self.reduced:
             return tensors
-        operations = self._symmetry()
-        total = np.zeros_like(tensors)
-        rotations = operations.cartesian(self.crystal.to("angstrom").cell)
-        for rotation, target in zip(rotations, operations.permutations, strict=True):
-            total[..., target, :, :] += rotation @ tensors @ rotation.T
-        return total / len(operations.rotations)
+        cell = self.crystal.to("angstrom").cell
+        return symmetrize_tensors(tensors, cell, self._symmetry())
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the energies over \\|q\\| (folded to the first Brillouin zone)."""
+        """Draw the energies over the length of q, folded into the first Brillouin zone."""
         ax = new_axes(ax)
         crystal = self.crystal.to("angstrom")
         q = brillouin.fold_to_first_zone(self.q_reduced, crystal.cell) @ crystal.reciprocal_cell
-        ax.plot(np.linalg.norm(q, axis=1), self.frequencies, ".", color="tab:blue", markersize=3)
-        ax.set_xlabel("|q| (Å⁻¹)")
-        ax.set_ylabel(f"Energy ({self.units['energy']})")
+        ax.plot(np.linalg.norm(q, axis=1), self.frequencies, ".", color=PALETTE[0], markersize=3)
+        ax.set_xlabel("|q| (Å$^{-1}$)")
+        ax.set_ylabel(f"Energy ({unit_label(self.units['energy'])})")
         return ax
 
     def _symmetry(self) -> brillouin.SymmetryOperations:

@@ -2,48 +2,198 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics import supercell
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.units import COULOMB_EV_ANGSTROM
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
 
+    from scatterml_ase.results.force_constants import ForceConstants
 
-def read_phonopy(phonopy: Phonopy) -> dict[str, Any]:
-    """Return the fields of ``ForceConstants`` that a ``Phonopy`` object holds."""
+logger = logging.getLogger(__name__)
+_CONSTANTS = ("force_constants.hdf5", "FORCE_CONSTANTS")
+
+
+def read(phonopy: Phonopy) -> dict[str, Any]:
+    """Return the fields of ``ForceConstants`` that a ``Phonopy`` object holds, in our units."""
     if phonopy.force_constants is None:
         what = "The Phonopy object has no force constants"
         fix = "Run produce_force_constants() first, or set its force_constants"
         raise InputError(explain(what, "forces alone make no phonons", fix))
+    length, constant = _units(phonopy)
     primitive = phonopy.primitive
     crystal = Crystal(
-        cell=primitive.cell,
+        cell=primitive.cell * length,
         scaled_positions=primitive.scaled_positions,
         numbers=primitive.numbers,
         masses=primitive.masses,
     )
     pairs, shifts, blocks = _expand(phonopy)
-    supercell = phonopy.supercell.cell @ np.linalg.inv(primitive.cell)
     fields = {
         "crystal": crystal,
         "pairs": pairs,
         "cell_shifts": shifts,
-        "blocks": blocks,
-        "supercell_matrix": np.rint(supercell).astype(int),
+        "blocks": blocks * constant,
+        "supercell_matrix": _whole(phonopy.supercell.cell @ np.linalg.inv(primitive.cell)),
     }
     if phonopy.nac_params is not None:
-        fields["born_charges"] = phonopy.nac_params["born"]
-        fields["dielectric"] = phonopy.nac_params["dielectric"]
+        in_use: Any = phonopy.dynamical_matrix  # symmetrised, unlike nac_params
+        fields["born_charges"] = in_use.born
+        fields["dielectric"] = in_use.dielectric_constant
     return fields
+
+
+def load(path: Path) -> Phonopy:
+    """Read a phonopy YAML file and what it lacks from its folder.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, or nothing gives force constants.
+    """
+    import phonopy
+
+    fix = "Give a phonopy_params.yaml or phonopy.yaml, with its FORCE_CONSTANTS beside it"
+    if not path.is_file():
+        raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", fix))
+    beside = {name: path.parent / name for name in (*_CONSTANTS, "FORCE_SETS", "BORN")}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of phonopy's own transition to version 4
+            inside = _contents(path)
+            found = next((f for n in _CONSTANTS if (f := beside[n]).is_file()), None)
+            sets = beside["FORCE_SETS"] if beside["FORCE_SETS"].is_file() else None
+            complete = inside["force_constants"] or inside["forces"]
+            result = phonopy.load(
+                path,
+                force_constants_filename=None if complete else found,
+                force_sets_filename=None if complete or found else sets,
+                born_filename=beside["BORN"]
+                if beside["BORN"].is_file() and not inside["nac_params"]
+                else None,
+                is_nac=inside["nac_params"] or beside["BORN"].is_file(),
+                produce_fc=bool(complete or found or sets),
+            )
+    except InputError:
+        raise
+    except Exception as error:  # phonopy's reader raises whatever the damage leads to
+        what = f"Cannot read {str(path)!r}"
+        why = f"it is damaged or not made by phonopy ({type(error).__name__}: {error})"
+        raise InputError(explain(what, why, fix)) from error
+    if result.force_constants is None:
+        what = f"{str(path)!r} gives no force constants"
+        why = f"it holds none, and no {', '.join(_CONSTANTS)} or FORCE_SETS is in its folder"
+        raise InputError(explain(what, why, "Put one there"))
+    logger.debug("Read %s with %s", path, [n for n, f in beside.items() if f.is_file()])
+    return result
+
+
+def write(constants: ForceConstants) -> Phonopy:
+    """Return a ``Phonopy`` object of the primitive cell and supercell with these constants."""
+    result = _fill(constants, symmetry=True)
+    born, dielectric = constants.born_charges, constants.dielectric
+    if born is not None and dielectric is not None:
+        in_use: Any = result.dynamical_matrix  # phonopy imposes the symmetry of the crystal
+        if not (
+            np.allclose(in_use.born, born, atol=1e-6)
+            and np.allclose(in_use.dielectric_constant, dielectric, atol=1e-6)
+        ):
+            return _fill(constants, symmetry=False)
+    return result
+
+
+def _fill(constants: ForceConstants, *, symmetry: bool) -> Phonopy:
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    crystal = constants.crystal.to("angstrom")
+    matrix = supercell_matrix(constants)
+    unit = PhonopyAtoms(
+        numbers=crystal.numbers,
+        cell=crystal.cell,
+        scaled_positions=crystal.scaled_positions,
+        masses=crystal.masses,
+    )
+    # phonopy's columns are our rows
+    result = Phonopy(unit, matrix.T, primitive_matrix="P", is_symmetry=symmetry)
+    result.force_constants = _compact(constants, result, matrix)
+    if constants.born_charges is not None and constants.dielectric is not None:
+        result.nac_params = {
+            "born": constants.born_charges,
+            "dielectric": constants.dielectric,
+            "factor": COULOMB_EV_ANGSTROM,
+            "method": "gonze",
+        }
+    return result
+
+
+def _compact(constants: ForceConstants, phonopy: Phonopy, matrix: np.ndarray) -> np.ndarray:
+    """Gather pairs into phonopy's compact array, shape (n, supercell atoms, 3, 3)."""
+    x = constants.crystal.scaled_positions
+    cell = phonopy.supercell
+    atoms = np.array([cell.u2u_map[s] for s in cell.s2u_map])
+    shifts = _whole(cell.scaled_positions @ matrix - x[atoms])
+    keys = [
+        np.column_stack([index, supercell.wrap(s, matrix)])
+        for index, s in ((atoms, shifts), (constants.pairs[:, 1], constants.cell_shifts))
+    ]
+    _, label = supercell.unique_rows(np.concatenate(keys))
+    place = np.empty(len(atoms), dtype=int)
+    place[label[: len(atoms)]] = np.arange(len(atoms))
+    compact = np.zeros((len(x), len(atoms), 3, 3))
+    np.add.at(compact, (constants.pairs[:, 0], place[label[len(atoms) :]]), constants.blocks)
+    return compact
+
+
+def supercell_matrix(constants: ForceConstants) -> np.ndarray:
+    """Return the supercell of the constants, or a diagonal one in which no pair is ambiguous."""
+    if constants.supercell_matrix is not None:
+        return np.asarray(constants.supercell_matrix)
+    crystal = constants.crystal.to("angstrom")
+    i, j = constants.pairs.T
+    x = crystal.scaled_positions
+    vectors = (constants.cell_shifts + x[j] - x[i]) @ crystal.cell
+    return supercell.enclosing_matrix(vectors, crystal.cell)
+
+
+def _contents(path: Path) -> dict[str, bool]:
+    """Tell which of force constants, forces and NAC parameters a YAML file holds."""
+    from phonopy.interface.phonopy_yaml import PhonopyYaml
+
+    content = PhonopyYaml()
+    content.read(path)
+    dataset: dict[str, Any] = dict(content.dataset or {})
+    first = dataset.get("first_atoms", [])
+    return {
+        "force_constants": content.force_constants is not None,
+        "forces": "forces" in dataset or bool(first and "forces" in first[0]),
+        "nac_params": content.nac_params is not None,
+    }
+
+
+def _units(phonopy: Phonopy) -> tuple[float, float]:
+    """Return Å per length and eV/Å² per force constant of the calculator phonopy was used with."""
+    if phonopy.calculator is None:
+        return 1.0, 1.0
+    from phonopy.physical_units import get_calculator_physical_units
+
+    theirs = get_calculator_physical_units(phonopy.calculator)
+    ours = get_calculator_physical_units(None)
+    return theirs.distance_to_A, (theirs.factor / ours.factor) ** 2
 
 
 def _expand(phonopy: Phonopy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Expand supercell force constants along phonopy's shortest vectors."""
-    primitive = phonopy.primitive
+    primitive, constants = phonopy.primitive, np.asarray(phonopy.force_constants)
     vectors, multiplicities = primitive.get_smallest_vectors()
     counts, starts = multiplicities[..., 0], multiplicities[..., 1]  # [supercell, primitive]
     k, i = np.nonzero(counts)
@@ -51,11 +201,24 @@ def _expand(phonopy: Phonopy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     first = np.repeat(np.cumsum(count) - count, count)
     order = np.repeat(starts[k, i], count) + np.arange(count.sum()) - first
     k, i, count = np.repeat(k, count), np.repeat(i, count), np.repeat(count, count)
-    primitive_index = np.array([primitive.p2p_map[s] for s in primitive.s2p_map])
-    j = primitive_index[k]
+    j = np.array([primitive.p2p_map[s] for s in primitive.s2p_map])[k]
     x = primitive.scaled_positions
-    shifts = vectors[order] - x[j] + x[i]
-    constants = phonopy.force_constants
+    shifts = _whole(vectors[order] - x[j] + x[i])
     row = i if len(constants) == len(primitive) else np.asarray(primitive.p2s_map)[i]
-    blocks = constants[row, k] / count[:, None, None]
-    return np.stack([i, j], axis=1), np.rint(shifts).astype(int), blocks
+    return np.stack([i, j], axis=1), shifts, constants[row, k] / count[:, None, None]
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Round what must be integers.
+
+    Raises
+    ------
+    InputError
+        If they are not: the cells of the Phonopy object do not fit each other.
+    """
+    rounded = np.rint(values)
+    if np.abs(values - rounded).max(initial=0.0) > 0.01:
+        what = "The supercell of the Phonopy object is no repetition of its primitive cell"
+        fix = "Make it with phonopy, or set primitive_matrix right"
+        raise InputError(explain(what, "atoms are off the lattice by 1 % or more", fix))
+    return rounded.astype(int)
