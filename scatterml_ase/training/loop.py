@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,13 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from scatterml_ase.atomic_write import writable_folder
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.graph import batch_graphs
 from scatterml_ase.training.batches import batch_errors, epoch_order, plan_batches
 from scatterml_ase.training.checkpoint import Moving, RunState, load_checkpoint, save_checkpoint
 from scatterml_ase.training.config import TrainingConfig, read_config
 from scatterml_ase.training.losses import Errors, energy_weight, loss_value
+from scatterml_ase.training.machine import Clock, threads
 from scatterml_ase.training.metrics import DatasetMetrics, model_cutoff, predict, summarize
 from scatterml_ase.training.optimize import (
     RunningMean,
@@ -61,15 +60,19 @@ def train(
     Raises
     ------
     InputError
-        If the configuration or the data cannot be used; nothing has been computed then.
+        If the configuration or the data cannot be used, before anything is computed; or if
+        the training diverges.
     """
     if not isinstance(config, TrainingConfig):
         config = read_config(config, data=[data] if data else [])
     folder = writable_folder(Path(output or Path("runs") / config.name), create=True)
     dataset = load_dataset(config)
-    with _threads(config.run.threads):
+    with threads(config.run.threads):
         run = _Run.prepare(config, dataset, folder, progress=progress)
-        if resume and run.checkpoint.exists():
+        if not resume:
+            for old in (run.checkpoint, run.diary):
+                old.unlink(missing_ok=True)
+        if run.checkpoint.exists():
             load_checkpoint(run.checkpoint, run.moving, identity=run.identity)
             _log.info("resumed at epoch %d from %s", run.moving.state.epoch, run.checkpoint)
         run.fit(progress=progress)
@@ -111,6 +114,10 @@ class _Run:
         return self.folder / "checkpoint.safetensors"
 
     @property
+    def diary(self) -> Path:
+        return self.folder / "training.log"
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What a resumed run must share with the run it resumes."""
         config = self.config.to_dict()
@@ -122,10 +129,14 @@ class _Run:
     def fit(self, *, progress: bool) -> None:
         """Run the epochs that are still to be done."""
         state, run = self.moving.state, self.config.run
-        clock = _Clock(state.seconds)
+        clock = Clock(state.seconds)
         saved = clock.seconds
         with tqdm(
-            total=run.epochs, initial=state.epoch, desc="training", disable=not progress
+            total=run.epochs,
+            initial=state.epoch,
+            desc="training",
+            unit="epoch",
+            disable=not progress,
         ) as bar:
             while not self._finished(clock):
                 order = epoch_order(len(self.train_graphs), seed=run.seed, epoch=state.epoch)
@@ -170,6 +181,7 @@ class _Run:
         errors = batch_errors(moving.model, batch, create_graph=True)
         weight = energy_weight(config.loss, progress)
         loss = loss_value(errors, config.loss, energy_weight=weight)
+        _require_finite(loss, state)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if config.optimizer.clip_gradient is not None:
@@ -183,7 +195,7 @@ class _Run:
         state.steps += 1
         state.batch += 1
 
-    def _end_epoch(self, clock: _Clock) -> None:
+    def _end_epoch(self, clock: Clock) -> None:
         """Validate, choose, log."""
         state = self.moving.state
         row = _training_row(state)
@@ -202,7 +214,7 @@ class _Run:
         write_rows(self.folder / "log.csv", state.rows)
         line = epoch_line(row, best=state.best_epoch == row["epoch"])
         _log.info(line)
-        with (self.folder / "training.log").open("a", encoding="utf-8") as file:
+        with self.diary.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def _validate(self) -> DatasetMetrics:
@@ -227,14 +239,14 @@ class _Run:
             state.plateau_factor *= optimizer.plateau_factor
             state.stale = 0
 
-    def _progress(self, batches: int, clock: _Clock) -> float:
+    def _progress(self, batches: int, clock: Clock) -> float:
         """Return the share of the run that is done, by steps or, if that is more, by time."""
         run, state = self.config.run, self.moving.state
         by_steps = (state.epoch + state.batch / batches) / run.epochs
         by_time = clock.seconds / (60 * run.minutes) if run.minutes else 0.0
         return min(max(by_steps, by_time), 1.0)
 
-    def _finished(self, clock: _Clock) -> bool:
+    def _finished(self, clock: Clock) -> bool:
         run, state = self.config.run, self.moving.state
         if run.minutes and clock.seconds >= 60 * run.minutes:
             return True
@@ -244,27 +256,16 @@ class _Run:
         return state.epoch >= run.epochs
 
 
-class _Clock:
-    """Seconds of training by the wall clock, those before a resumption included."""
-
-    def __init__(self, earlier: float) -> None:
-        self._start = time.monotonic() - earlier
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Use ``count`` threads inside the block, and as many as before after it."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _require_finite(loss: torch.Tensor, state: RunState) -> None:
+    if not torch.isfinite(loss):
+        raise InputError(
+            explain(
+                f"The loss is {loss.item()} at step {state.steps} (epoch {state.epoch})",
+                "the training diverged",
+                "Lower optimizer.learning_rate or optimizer.clip_gradient and start anew "
+                "(resume=False, or --fresh)",
+            )
+        )
 
 
 def _accumulate(sums: dict[str, float], errors: Errors, loss: torch.Tensor) -> None:

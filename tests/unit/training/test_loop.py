@@ -143,6 +143,12 @@ def test_a_time_limit_ends_the_run(config, tmp_path):
     assert len(rows(tmp_path / "run")) <= 1
 
 
+def test_a_training_that_diverges_says_so(config, tmp_path):
+    config = replaced(config, optimizer={"learning_rate": 1e30, "clip_gradient": None})
+    with pytest.raises(InputError, match=r"diverged.*learning_rate"):
+        run(config, tmp_path / "run")
+
+
 def test_the_number_of_threads_is_as_before(config, tmp_path):
     before = torch.get_num_threads()
     run(replaced(config, run={"epochs": 1, "threads": before + 1}), tmp_path / "run")
