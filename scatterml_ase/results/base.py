@@ -278,7 +278,9 @@ class Result:
 
 
 def freeze(value: Any) -> Any:
-    """Return plain values with tuples for lists and read-only mappings for dicts."""
+    """Return plain values: tuples for lists and arrays, read-only mappings for dicts."""
+    if isinstance(value, np.ndarray | np.generic):
+        return freeze(value.tolist())
     if isinstance(value, Mapping):
         return MappingProxyType({key: freeze(item) for key, item in value.items()})
     if isinstance(value, list | tuple):

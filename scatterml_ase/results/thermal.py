@@ -146,7 +146,11 @@ class ThermalProperties(Result):
         classical = f"$3nR$ = {self.dulong_petit:.1f}"
         lines.append(ax.axhline(self.dulong_petit, color=INK, lw=0.8, ls=":", label=classical))
         self._label_axes(ax, right)
-        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": len(lines)}
+        above: dict[str, Any] = {
+            "loc": "lower center",
+            "bbox_to_anchor": (0.5, 1.0),
+            "ncols": len(lines),
+        }
         ax.legend(handles=lines, frameon=False, fontsize="small", columnspacing=1.2, **above)
         return ax
 
