@@ -21,7 +21,7 @@ def test_the_file_appears_when_the_block_ends_and_nothing_else_stays(tmp_path):
         assert temporary.parent == tmp_path
         assert not target.exists()
     assert target.read_text() == "new"
-    assert os.listdir(tmp_path) == ["spectrum.nxs"]
+    assert [file.name for file in tmp_path.iterdir()] == ["spectrum.nxs"]
 
 
 def test_a_crash_inside_leaves_the_old_file(tmp_path):
@@ -31,7 +31,7 @@ def test_a_crash_inside_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise RuntimeError("power")
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["spectrum.nxs"]
+    assert [file.name for file in tmp_path.iterdir()] == ["spectrum.nxs"]
 
 
 def test_a_killed_process_leaves_the_old_file(tmp_path):
@@ -71,7 +71,7 @@ def test_a_link_is_followed(tmp_path):
 
 def test_a_missing_folder_is_named(tmp_path):
     with (
-        pytest.raises(InputError, match="missing.*does not exist.*Choose another place"),
+        pytest.raises(InputError, match=r"missing.*does not exist.*Choose another place"),
         atomic_write(tmp_path / "missing" / "a.csv"),
     ):
         pass
@@ -96,7 +96,7 @@ def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
 
     # root may write anywhere, so the refusal is simulated
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(InputError, match="Permission denied.*change its permissions"):
+    with pytest.raises(InputError, match=r"Permission denied.*change its permissions"):
         writable_folder(tmp_path, create=False)
 
 

@@ -78,6 +78,6 @@ def test_a_conversion_between_dimensions_is_refused(source, target):
 
 
 def test_an_unknown_unit_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="'furlong' is not known.*meV.*angstrom"):
+    with pytest.raises(InputError, match=r"'furlong' is not known.*meV.*angstrom"):
         units.conversion_factor("furlong", "meV")
     assert units.dimension("furlong") is None

@@ -98,7 +98,7 @@ def test_the_repr_is_short_and_names_formula_and_sizes():
     [
         (
             {"density": np.ones(4)},
-            r"density has shape \(4,\).*has size 3 in 'energy_edges'.*Give 3",
+            r"density has shape \(4,\).*has size 3 in 'energy_edges'",
         ),
         ({"energy_edges": np.ones(3)}, r"Toy.density.*has size 2 in 'energy_edges'"),
         ({"density": np.ones((3, 1))}, r"must have the 1 dimensions \(energy\). Reshape it"),
@@ -136,11 +136,11 @@ def test_units_travel_with_the_numbers():
 
 
 def test_a_unit_the_result_has_no_use_for_is_refused():
-    with pytest.raises(InputError, match="cannot be converted to 'nm\\^-1'.*energy, length only"):
+    with pytest.raises(InputError, match=r"cannot be converted to 'nm\^-1'.*energy, length only"):
         toy().to("nm^-1")
     with pytest.raises(InputError, match="'furlong'"):
         toy().to("furlong")
-    with pytest.raises(InputError, match="'masses' is not an array of Toy.*density"):
+    with pytest.raises(InputError, match=r"'masses' is not an array of Toy.*density"):
         toy().unit_of("masses")
 
 

@@ -102,7 +102,7 @@ def path(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="There is no file .*absent.nxs"):
+    with pytest.raises(InputError, match=r"There is no file .*absent.nxs"):
         load_result(tmp_path / "absent.nxs")
 
 
@@ -110,7 +110,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_truncated_file_is_refused(path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(InputError, match="damaged or not a result file.*save"):
+    with pytest.raises(InputError, match=r"damaged or not a result file.*save"):
         load_result(path)
 
 
@@ -142,7 +142,7 @@ def test_an_edited_header_is_refused(path, key, value, message):
 def test_damaged_contents_are_refused(path):
     with h5py.File(path, "r+") as file:
         del file["entry/result/total"]
-    with pytest.raises(InputError, match="damaged.*total"):
+    with pytest.raises(InputError, match=r"damaged.*total"):
         load_result(path)
 
 
@@ -164,7 +164,7 @@ def test_text_where_numbers_belong_is_data_and_never_code(path):
 
 
 def test_another_class_is_refused_by_name(path):
-    with pytest.raises(InputError, match="holds PhononDOS, not Crystal.*PhononDOS.load"):
+    with pytest.raises(InputError, match=r"holds PhononDOS, not Crystal.*PhononDOS.load"):
         Crystal.load(path)
     assert type(Result.load(path)) is PhononDOS
 
