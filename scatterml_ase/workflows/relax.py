@@ -100,8 +100,9 @@ def _keep_symmetry(atoms: Atoms, precision: float) -> None:
 
 
 def _optimizer(atoms: Atoms, *, with_cell: bool) -> Any:
+    options: dict[str, Any] = {"logfile": None, "maxstep": _LONGEST_STEP}
     if not with_cell:
-        return BFGS(atoms, logfile=None, maxstep=_LONGEST_STEP)
+        return BFGS(atoms, **options)
     try:
         atoms.get_stress()
     except (PropertyNotImplementedError, NotImplementedError) as error:
@@ -112,8 +113,8 @@ def _optimizer(atoms: Atoms, *, with_cell: bool) -> Any:
                 "Relax the positions only: relax(..., cell=False), or use another calculator",
             )
         ) from error
-    degrees = FrechetCellFilter(atoms, exp_cell_factor=1.0)
-    return CellAwareBFGS(degrees, logfile=None, maxstep=_LONGEST_STEP)
+    degrees: Any = FrechetCellFilter(atoms, exp_cell_factor=1.0)
+    return CellAwareBFGS(degrees, **options)
 
 
 def _steps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import ase.io
 import numpy as np
@@ -106,7 +107,7 @@ def check_crystal(atoms: Atoms) -> None:
 
 def _read_file(path: Path) -> Atoms:
     try:
-        frames = ase.io.read(path, index=":")
+        frames = cast("list[Atoms]", ase.io.read(path, index=":"))
     except Exception as error:  # ASE's readers raise whatever they stumble over
         reason = " ".join(str(error).split()) or "it is empty or of no known format"
         raise InputError(
@@ -171,14 +172,17 @@ def _build(text: str) -> Atoms:
         why = "there is no such file, and it is not an element"
         raise InputError(explain(f"{text!r} is no structure", why, _FIX))
     try:
-        return bulk(name) if not rest else bulk(name, rest[0], **_constants(text, rest))
+        if not rest:
+            return bulk(name)
+        a, c = (*_constants(text, rest), None)[:2]
+        return bulk(name, rest[0], a=a, c=c)
     except InputError:
         raise
     except Exception as error:  # bulk() has no exception of its own
         raise InputError(explain(f"ASE cannot build {text!r}", str(error), _FIX)) from error
 
 
-def _constants(text: str, rest: list[str]) -> dict[str, float]:
+def _constants(text: str, rest: list[str]) -> list[float]:
     """Return the lattice constants of ``prototype:a[:c]``."""
     prototype, *values = rest
     if prototype not in _PROTOTYPES:
@@ -192,7 +196,7 @@ def _constants(text: str, rest: list[str]) -> dict[str, float]:
     if not 1 <= len(lengths) <= _PROTOTYPES[prototype] or min(lengths) <= 0:
         why = f"{prototype} takes {' and '.join('ac'[: _PROTOTYPES[prototype]])} in Å"
         raise InputError(explain(f"{text!r} is no structure", why, _FIX))
-    return dict(zip("ac", lengths, strict=False))
+    return lengths
 
 
 # -- distances ------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_symmetry_can_be_let_go():
 def test_the_cell_stays_when_asked():
     atoms = bulk("Cu", "fcc", a=3.7)
     relaxed = relax(atoms, EMT(), cell=False)
-    np.testing.assert_array_equal(relaxed.cell.array, atoms.cell.array)
+    np.testing.assert_allclose(relaxed.cell.array, atoms.cell.array, atol=1e-12)
 
 
 def test_a_molecule_and_a_slab_relax_their_positions_only():
@@ -77,11 +77,7 @@ def test_a_molecule_and_a_slab_relax_their_positions_only():
     slab = fcc111("Cu", (1, 1, 3), vacuum=6)
     relaxed = relax(slab, EMT())
     np.testing.assert_array_equal(relaxed.cell.array, slab.cell.array)
-    assert (
-        relaxed.positions[:, 2].ptp()
-        if False
-        else np.ptp(relaxed.positions[:, 2]) < np.ptp(slab.positions[:, 2])
-    )
+    assert np.ptp(relaxed.positions[:, 2]) < np.ptp(slab.positions[:, 2])
 
 
 def test_constraints_of_the_user_are_obeyed_and_kept():
