@@ -1,0 +1,73 @@
+"""The shipped silicon model against DFT, and the crystal it makes."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from scatterml_ase import FiniteDisplacementPhonons, PotentialCalculator, relax
+from scatterml_ase.units import THZ_TO_MEV
+
+# DFT-PBE, THz: effective frequencies at 300 K of the training data's own snapshots
+# (benchmarks/silicon_reference.py; two halves of the snapshots differ by up to 0.2).
+PBE_300K = {
+    "Γ": ((0, 0, 0), [0, 0, 0, 14.83, 14.83, 14.83]),
+    "X": ((0.5, 0.5, 0), [4.31, 4.31, 11.94, 11.94, 13.21, 13.21]),
+    "L": ((0.5, 0.5, 0.5), [3.28, 3.28, 10.93, 11.88, 13.94, 13.94]),
+}
+# DFT-PBEsol, THz: Kyoto phonon database, mp-149, CC-BY 4.0 (PBE lies 1 to 4 % below).
+PBESOL = {
+    "Γ": ((0, 0, 0), [0, 0, 0, 15.29, 15.29, 15.29]),
+    "X": ((0.5, 0.5, 0), [3.98, 3.98, 12.14, 12.14, 13.73, 13.73]),
+    "L": ((0.5, 0.5, 0.5), [3.10, 3.10, 11.08, 12.27, 14.57, 14.57]),
+}
+
+
+@pytest.fixture(scope="module")
+def silicon():
+    return relax(bulk("Si"), PotentialCalculator("si"))
+
+
+@pytest.fixture(scope="module")
+def force_constants(silicon):
+    return FiniteDisplacementPhonons(supercell=(4, 4, 4))(silicon)
+
+
+def test_the_lattice_constant_is_that_of_dft_pbe(silicon):
+    """PBE gives 5.469 Å, the ground state of the training data; experiment 5.431 Å."""
+    a = (4 * silicon.cell.volume) ** (1 / 3)
+    assert a == pytest.approx(5.469, abs=0.01)
+
+
+def test_silicon_is_stable_on_a_dense_mesh(force_constants):
+    """No mode on a 20³ mesh is imaginary beyond rounding at Γ."""
+    modes = force_constants.mesh_modes((20, 20, 20))
+    assert modes.frequencies.min() > -1e-3
+
+
+def test_acoustic_modes_at_gamma_have_no_energy(force_constants):
+    modes = force_constants.modes([[0, 0, 0]])
+    assert np.abs(modes.frequencies[0, :3]).max() < 0.05
+    assert force_constants.acoustic_residual() < 0.05
+
+
+@pytest.mark.parametrize("point", PBE_300K)
+def test_frequencies_lie_within_half_a_terahertz_of_dft_pbe(force_constants, point):
+    q, expected = PBE_300K[point]
+    found = force_constants.modes([q]).frequencies[0] / THZ_TO_MEV
+    assert found == pytest.approx(expected, abs=0.5)
+
+
+@pytest.mark.parametrize("point", PBESOL)
+def test_frequencies_lie_within_ten_per_cent_of_dft_pbesol(force_constants, point):
+    q, expected = PBESOL[point]
+    found = force_constants.modes([q]).frequencies[0] / THZ_TO_MEV
+    assert found == pytest.approx(expected, rel=0.10, abs=0.05)
+
+
+def test_a_larger_supercell_changes_nothing_that_matters(silicon, force_constants):
+    """The model's range is shorter than half the 4x4x4 supercell, so 5x5x5 gives the same."""
+    larger = FiniteDisplacementPhonons(supercell=(5, 5, 5))(silicon)
+    q = [[0.1, 0.2, 0.3], [0.5, 0.5, 0], [0.25, 0, 0]]
+    assert larger.modes(q).frequencies == pytest.approx(
+        force_constants.modes(q).frequencies, abs=0.1
+    )
