@@ -22,7 +22,7 @@ class SphericalHarmonics(nn.Module):
 
     @property
     def irreps(self) -> o3.Irreps:
-        """The irreps of the output: 0e + 1o + 2e + …"""
+        """The irreps of the output, 0e + 1o + 2e and so on."""
         return o3.Irreps.spherical_harmonics(self.l_max)
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -52,5 +52,21 @@ def degree_slices(l_max: int) -> list[slice]:
 
 
 def degree_of_component(l_max: int) -> Tensor:
-    """Return the degree l of each of the (l_max + 1)² components: 0, 1, 1, 1, 2, …"""
+    """Return the degree l of each of the (l_max + 1)² components."""
     return torch.cat([torch.full((2 * degree + 1,), degree) for degree in range(l_max + 1)])
+
+
+def mirror_parities(l_max: int) -> Tensor:
+    """Return for each of the (l_max + 1)² components which mirrors change its sign, as bits.
+
+    Bit 0, 1, 2 is set where Y is odd under x → −x, y → −y, z → −z.
+    """
+    point = torch.tensor([[0.53, 0.31, 0.79]], dtype=torch.float64)
+    harmonics = SphericalHarmonics(l_max)
+    parity = torch.zeros((l_max + 1) ** 2, dtype=torch.long)
+    for axis in range(3):
+        mirror = torch.ones(3, dtype=torch.float64)
+        mirror[axis] = -1.0
+        odd = harmonics(point * mirror)[0] * harmonics(point)[0] < 0
+        parity += odd.long() << axis
+    return parity

@@ -23,7 +23,7 @@ class PotentialOutput:
     forces: Tensor
     """Forces in eV/Å, shape (atoms, 3)."""
     stress: Tensor
-    """Stress in eV/Å³, tension positive, shape (graphs, 3, 3); zero where the cell has no volume."""
+    """Stress in eV/Å³, tension positive, (graphs, 3, 3); zero where the cell has no volume."""
 
 
 def energies_forces_stress(
@@ -53,7 +53,7 @@ def energies_forces_stress(
     PotentialOutput
         Detached unless ``create_graph``.
     """
-    vectors = edge_vectors(graph).detach().requires_grad_(True)  # [edge, 3] float64
+    vectors = edge_vectors(graph).detach().requires_grad_()  # [edge, 3] float64
     dtype = next(model.parameters()).dtype
     with torch.enable_grad():
         energies = model(vectors.to(dtype), graph.edge_index, graph.numbers).to(torch.float64)

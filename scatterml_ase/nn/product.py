@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scatterml_ase.nn.angular import clebsch_gordan, degree_slices
+from scatterml_ase.nn.angular import clebsch_gordan, degree_slices, mirror_parities
+from scatterml_ase.nn.coupling import Quadratic, Square
+from scatterml_ase.nn.tables import TableModule
 
 
 def symmetric_paths(l_max: int) -> list[tuple[int, int, int]]:
@@ -23,16 +25,20 @@ def symmetric_paths(l_max: int) -> list[tuple[int, int, int]]:
     ]
 
 
-class SymmetricSquare(nn.Module):
+class SymmetricSquare(TableModule):
     """(A ⊗ A) coupled to degrees l ≤ l_max, channel by channel.
 
-    The products of the distinct pairs of components are formed once and multiplied with
-    one matrix that holds the Clebsch–Gordan coefficients of all paths.
+    Products of the distinct pairs of components are formed once and multiplied with dense
+    Clebsch–Gordan matrices. Each real harmonic is even or odd under each of the mirrors
+    x, y, z → −x, −y, −z, and a coupling conserves these three parities, so the matrix falls into
+    eight small ones: one of the even class and seven of nearly equal size, which go as a batch.
     """
 
     first: Tensor
     second: Tensor
-    coupling: Tensor
+    even: Tensor
+    odd: Tensor
+    rows: Tensor
 
     def __init__(self, l_max: int) -> None:
         super().__init__()
@@ -43,20 +49,27 @@ class SymmetricSquare(nn.Module):
         ]
         size = (l_max + 1) ** 2
         first, second = torch.triu_indices(size, size)
-        self.register_buffer("first", first, persistent=False)
-        self.register_buffer("second", second, persistent=False)
-        full = torch.cat([self._path_matrix(*path) for path in self.paths])
+        full = torch.cat([_path_matrix(l_max, path) for path in self.paths])
         both = full[:, first, second] + full[:, second, first]
-        coupling = torch.where(first == second, both / 2, both)
-        self.register_buffer("coupling", coupling, persistent=False)
-
-    def _path_matrix(self, l1: int, l2: int, l3: int) -> Tensor:
-        """Return the coefficients of one path on all pairs, (2l3 + 1, size, size)."""
-        size = (self.l_max + 1) ** 2
-        slices = degree_slices(self.l_max)
-        matrix = torch.zeros(2 * l3 + 1, size, size, dtype=torch.float64)
-        matrix[:, slices[l1], slices[l2]] = clebsch_gordan(l1, l2, l3).permute(2, 0, 1)
-        return matrix
+        coupling = torch.where(first == second, both / 2, both)  # [path and m, pair]
+        parity = mirror_parities(l_max)  # [component]
+        of_row = torch.cat([parity[degree_slices(l_max)[l3]] for *_, l3 in self.paths])
+        of_pair = torch.bitwise_xor(parity[first], parity[second])
+        pairs = [torch.nonzero(of_pair == kind).squeeze(1) for kind in range(8)]
+        rows = [torch.nonzero(of_row == kind).squeeze(1) for kind in range(8)]
+        even = coupling[rows[0]][:, pairs[0]]
+        odd = torch.zeros(7, max(map(len, rows[1:])), max(map(len, pairs[1:]))).to(coupling)
+        place = torch.empty(len(coupling), dtype=torch.long)
+        place[rows[0]] = torch.arange(len(rows[0]))
+        for k, (row, pair) in enumerate(zip(rows[1:], pairs[1:], strict=True)):
+            odd[k, : len(row), : len(pair)] = coupling[row][:, pair]
+            place[row] = len(rows[0]) + k * odd.shape[1] + torch.arange(len(row))
+            pairs[k + 1] = nn.functional.pad(pair, (0, odd.shape[2] - len(pair)))
+        order = torch.cat(pairs)
+        for name, index in {"first": first[order], "second": second[order], "rows": place}.items():
+            self.register_buffer(name, index, persistent=False)
+        self.register_table("even", even)
+        self.register_table("odd", odd)
 
     def forward(self, basis: Tensor) -> list[Tensor]:
         """Couple ``basis`` (components, atoms, channels) with itself.
@@ -67,8 +80,8 @@ class SymmetricSquare(nn.Module):
             For each degree l: (paths_per_degree[l], 2l + 1, atoms, channels).
         """
         _, atoms, channels = basis.shape
-        pairs = basis[self.first] * basis[self.second]  # [pair, atom, c]
-        coupled = self.coupling @ pairs.flatten(1)  # [path and m, atom c]
+        form = Quadratic(self.first, self.second, self.even, self.odd, self.rows)
+        coupled = Square.apply(basis.flatten(1), form)  # [path and m, atom c]
         sizes = [n * (2 * degree + 1) for degree, n in enumerate(self.paths_per_degree)]
         return [
             part.view(n, 2 * degree + 1, atoms, channels)
@@ -76,6 +89,15 @@ class SymmetricSquare(nn.Module):
                 zip(self.paths_per_degree, coupled.split(sizes), strict=True)
             )
         ]
+
+
+def _path_matrix(l_max: int, path: tuple[int, int, int]) -> Tensor:
+    """Return the coefficients of one path on all pairs, (2l3 + 1, size, size)."""
+    l1, l2, l3 = path
+    size, slices = (l_max + 1) ** 2, degree_slices(l_max)
+    matrix = torch.zeros(2 * l3 + 1, size, size, dtype=torch.float64)
+    matrix[:, slices[l1], slices[l2]] = clebsch_gordan(l1, l2, l3).permute(2, 0, 1)
+    return matrix
 
 
 class ManyBodyProduct(nn.Module):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from scatterml_ase.nn.cutoff import PolynomialCutoff
+from scatterml_ase.nn.tables import TableModule
 
 
-class BesselBasis(nn.Module):
+class BesselBasis(TableModule):
     """Spherical Bessel functions sin(nπr/c)/r, damped smoothly to zero at the cutoff c.
 
     Scaled to unit mean square over a sphere filled evenly with neighbours, so that what is
@@ -34,11 +36,11 @@ class BesselBasis(nn.Module):
         self.cutoff, self.size = float(cutoff), int(size)
         self.envelope = PolynomialCutoff(cutoff, power)
         frequencies = torch.arange(1, size + 1, dtype=torch.float64) * (math.pi / cutoff)
-        self.register_buffer("frequencies", frequencies, persistent=False)
-        self.scale = 1.0
-        r = torch.linspace(0.0, self.cutoff, 2001, dtype=torch.float64)[1:]
-        mean_square = self(r).square().mean(dim=1) @ (3.0 * r**2 / self.cutoff**3)
-        self.scale = float(mean_square * self.cutoff / len(r)) ** -0.5
+        self.register_table("frequencies", frequencies)
+        x = torch.linspace(0.0, 1.0, 2001, dtype=torch.float64)[1:]
+        waves = torch.sin(x[:, None] * cutoff * frequencies) * self.envelope(x * cutoff)[:, None]
+        # ∫ (sin u / r)² d³r / volume is 3/c² ∫ (sin u)² dx: the r² of the shell cancels.
+        self.scale = self.cutoff * (3.0 * float(waves.square().mean())) ** -0.5
 
     def forward(self, distances: Tensor) -> Tensor:
         """Return the basis, shape (edges, size), for ``distances`` (edges,) in Å."""
@@ -56,6 +58,6 @@ class RadialNetwork(nn.Sequential):
     def __init__(self, size_in: int, hidden: Sequence[int], size_out: int) -> None:
         widths = [size_in, *hidden]
         layers: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in pairwise(widths):
             layers += [nn.Linear(a, b), nn.SiLU()]
         super().__init__(*layers, nn.Linear(widths[-1], size_out, bias=False))

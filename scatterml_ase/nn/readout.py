@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ class Readout(nn.Module):
         self.linear = _linear(size_in, size_out)
         widths = [size_in, *hidden]
         layers: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in pairwise(widths):
             layers += [_linear(a, b), nn.SiLU()]
         self.network = nn.Sequential(*layers, _linear(widths[-1], size_out)) if hidden else None
 

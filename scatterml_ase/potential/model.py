@@ -20,7 +20,7 @@ from scatterml_ase.potential.repulsion import CoreDamping, ZBLRepulsion
 
 
 @dataclass(frozen=True)
-class Config:
+class PotentialConfig:
     """What rebuilds an :class:`E3NNPotential`: plain values only."""
 
     species: tuple[int, ...]
@@ -72,13 +72,13 @@ class E3NNPotential(nn.Module):
 
     Examples
     --------
-    >>> model = E3NNPotential(Config(species=(14,)))
+    >>> model = E3NNPotential(E3NNPotential.Config(species=(14,)))
     >>> energies = model(vectors, edge_index, numbers)                   # doctest: +SKIP
     """
 
-    Config = Config
+    Config = PotentialConfig
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: PotentialConfig) -> None:
         super().__init__()
         self.config = config = _checked(config)
         species = config.species
@@ -136,12 +136,11 @@ class E3NNPotential(nn.Module):
         edges = Neighbourhood.from_edges(edge_index, len(numbers))
         harmonics = edges.blocks(self.harmonics(edge_vectors))  # [atom, place, lm]
         senders = embedding = self.embedding(species)
-        network = 0.0
         for layer in self.layers:
-            output, messages = layer(edges, radial, harmonics, senders, species)
+            network, messages = layer(edges, radial, harmonics, senders, species)
             senders = torch.cat([embedding, messages], dim=1)
-            network = network + output
-        return energies + self.config.energy_scale * network.to(torch.float64)
+            energies = energies + self.config.energy_scale * network.to(torch.float64)
+        return energies
 
     def _constant(self, name: str, like: Tensor) -> Tensor:
         """Return a tuple of the config as a float64 tensor, whatever the model's dtype."""
@@ -159,7 +158,7 @@ class E3NNPotential(nn.Module):
 class Layer(nn.Module):
     """One atomic basis, its products, its share of the energy and its messages."""
 
-    def __init__(self, config: Config, *, senders: int) -> None:
+    def __init__(self, config: PotentialConfig, *, senders: int) -> None:
         super().__init__()
         channels, l_max = config.channels, config.l_max
         self.basis = AtomicBasis(
@@ -189,7 +188,7 @@ class Layer(nn.Module):
         return self.readout(invariants).squeeze(1), self.messages(invariants)
 
 
-def _checked(config: Config) -> Config:
+def _checked(config: PotentialConfig) -> PotentialConfig:
     """Fill empty energies and refuse values no model can have."""
     species = tuple(int(number) for number in config.species)
     if not species or list(species) != sorted(set(species)):

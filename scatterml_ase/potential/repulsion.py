@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from ase.data import covalent_radii
-from torch import Tensor, nn
+from torch import Tensor
 
 from scatterml_ase.nn.cutoff import segment_sum, smooth_step, switch_off
+from scatterml_ase.nn.tables import TableModule
 from scatterml_ase.units import COULOMB_EV_ANGSTROM
 
 _COEFFICIENTS = (0.18175, 0.50986, 0.28022, 0.02817)
@@ -18,12 +19,12 @@ _SCREENING = 0.88534 * 0.529177210903  # Å
 
 def contact_distances(species: Sequence[int]) -> Tensor:
     """Sum of covalent radii (species, species) in Å, Cordero et al., 10.1039/b801115j."""
-    radii = torch.tensor([float(covalent_radii[number]) for number in species])
-    return (radii[:, None] + radii[None, :]).to(torch.float64)
+    radii = torch.tensor([covalent_radii[number] for number in species], dtype=torch.float64)
+    return radii[:, None] + radii[None, :]
 
 
-class ZBLRepulsion(nn.Module):
-    """Universal screened Coulomb repulsion of Ziegler, Biersack and Littmark, switched off smoothly.
+class ZBLRepulsion(TableModule):
+    """Screened Coulomb repulsion of Ziegler, Biersack and Littmark, switched off smoothly.
 
     V(r) = e²/(4πε₀) Z₁Z₂/r Σ c_k exp(−b_k r/a), a = 0.88534 a₀/(Z₁^0.23 + Z₂^0.23)
     (The Stopping and Range of Ions in Solids, Pergamon 1985, 10.1007/978-1-4615-8103-1_3), full
@@ -56,7 +57,7 @@ class ZBLRepulsion(nn.Module):
             "coefficients": torch.tensor(_COEFFICIENTS, dtype=torch.float64),
             "exponents": torch.tensor(_EXPONENTS, dtype=torch.float64),
         }.items():
-            self.register_buffer(name, value, persistent=False)
+            self.register_table(name, value)
 
     def forward(
         self, distances: Tensor, edge_index: Tensor, species_index: Tensor, atoms: int
@@ -91,7 +92,7 @@ class ZBLRepulsion(nn.Module):
         return COULOMB_EV_ANGSTROM * charges_i * charges_j / distances * screening
 
 
-class CoreDamping(nn.Module):
+class CoreDamping(TableModule):
     """Factor that makes a network blind to a neighbour that is impossibly close.
 
     0 below ``span[0]``, 1 beyond ``span[1]`` sums of covalent radii. Multiplied on the radial
@@ -103,7 +104,7 @@ class CoreDamping(nn.Module):
     def __init__(self, species: Sequence[int], span: tuple[float, float] = (0.45, 0.8)) -> None:
         super().__init__()
         self.span = span
-        self.register_buffer("contact", contact_distances(species), persistent=False)
+        self.register_table("contact", contact_distances(species))
 
     def forward(self, distances: Tensor, edge_index: Tensor, species_index: Tensor) -> Tensor:
         """Return the factor (edges,) for ``distances`` (edges,) in Å."""
