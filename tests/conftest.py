@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from scatterml_ase.potential.model import Config, E3NNPotential
+from scatterml_ase.potential.model import E3NNPotential
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -66,7 +66,7 @@ def random_potential() -> E3NNPotential:
     """Make a small E3NN potential with random weights, in float64."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        config = Config(
+        config = E3NNPotential.Config(
             species=(6, 14),
             channels=4,
             l_max=2,

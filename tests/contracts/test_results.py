@@ -1,0 +1,75 @@
+"""Every result and every analyzer keeps its contract."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
+from scatterml_ase.results import nexus
+from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.testing import check_analyzer, check_result
+
+PHONONS = FiniteDisplacementPhonons(supercell=(4, 4, 4))
+# What has nothing to draw of itself.
+NOT_DRAWN = {"Crystal", "ForceConstants"}
+
+
+@pytest.fixture(scope="module")
+def copper():
+    atoms = bulk("Cu", a=3.5898)  # EMT's own lattice constant
+    atoms.calc = EMT()
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def force_constants(copper):
+    return PHONONS(copper)
+
+
+def sqw_map(crystal):
+    generator = np.random.default_rng(2)
+    mask = generator.uniform(size=(4, 6)) > 0.2
+    return SqwMap(
+        crystal=crystal,
+        q=np.linspace(0, 4, 5),
+        energy_transfer=np.linspace(-10, 50, 7),
+        intensity=generator.uniform(0, 3, size=(4, 6)),
+        error=generator.uniform(0, 0.1, size=(4, 6)),
+        mask=mask,
+        temperature=300.0,
+        kinematics={"geometry": "direct", "fixed_energy": 60.0, "two_theta": ((3.0, 135.0),)},
+    )
+
+
+MAKERS = {
+    "Crystal": lambda fc: fc.crystal,
+    "ForceConstants": lambda fc: fc,
+    "PhononBands": lambda fc: fc.bands(),
+    "PhononDOS": lambda fc: fc.dos((6, 6, 6)),
+    "PhononModes": lambda fc: fc.mesh_modes((3, 3, 3)),
+    "SqwCut": lambda fc: sqw_map(fc.crystal).cut(q=(1.0, 3.0)),
+    "SqwMap": lambda fc: sqw_map(fc.crystal),
+    "ThermalProperties": lambda fc: fc.thermal((100, 300), mesh=(6, 6, 6)),
+}
+
+
+def test_every_class_of_result_is_checked_here():
+    assert set(MAKERS) == set(nexus.CLASSES)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_results_of_a_crystal(name, force_constants):
+    result = MAKERS[name](force_constants)
+    assert type(result).__name__ == name
+    check_result(result, skip={"plot"} if name in NOT_DRAWN else ())
+
+
+@pytest.mark.parametrize("name", ["PhononBands", "PhononDOS", "PhononModes", "ThermalProperties"])
+def test_what_is_derived_knows_what_its_force_constants_came_from(name, force_constants):
+    found = MAKERS[name](force_constants).provenance
+    assert found.items() >= force_constants.provenance.items()
+
+
+def test_finite_displacements_keep_the_contract_of_analyzers(copper):
+    check_analyzer(PHONONS, copper)
