@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.symbols import Symbols
 
-from scatterml_ase.results.base import Result, array
+from scatterml_ase.results.base import Result, array, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,6 +61,15 @@ class Crystal(Result):
             masses=crystal.masses,
             pbc=True,
         )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the cell and its atoms, seen a little from above, in Å; return the axes."""
+        from ase.visualize.plot import plot_atoms
+
+        ax = new_axes(ax)
+        plot_atoms(self.to_atoms(), ax, radii=0.4, rotation="-80x,-15y,0z")
+        ax.set(xlabel="Å", ylabel="Å", aspect="equal")
+        return ax
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scatterml_ase.results.plotting import INK, PALETTE, new_axes, species_colors, unit_label
+from scatterml_ase.results.plotting import (
+    INK,
+    PALETTE,
+    energy_label,
+    new_axes,
+    species_colors,
+    unit_label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +62,8 @@ def _outline(dos: PhononDOS, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _label_axes(ax: Axes, dos: PhononDOS, *, vertical: bool) -> None:
-    unit = unit_label(dos.units["energy"])
-    energy, density = f"Energy ({unit})", f"DOS (states/{unit})"
+    unit = dos.units["energy"]
+    energy, density = energy_label(unit), f"DOS (states/{unit_label(unit)})"
     occupied = np.flatnonzero(dos.total > 1e-6 * dos.total.max())
     first, last = (occupied[0], occupied[-1]) if len(occupied) else (0, -2)
     low, high = dos.energy_edges[first], dos.energy_edges[last + 1]

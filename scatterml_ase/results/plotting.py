@@ -38,6 +38,12 @@ def unit_label(unit: str) -> str:
     return "/".join(_SPELLING.get(part, part) for part in unit.split("/"))
 
 
+def energy_label(unit: str) -> str:
+    """Name an energy axis as its unit is used: ``"Frequency (THz)"``, ``"Energy (meV)"``."""
+    names = {"THz": "Frequency", "cm^-1": "Wavenumber", "K": "Temperature"}
+    return f"{names.get(unit, 'Energy')} ({unit_label(unit)})"
+
+
 def species_colors(symbols: Sequence[str]) -> dict[str, str]:
     """Return one colour per species, the same for the same crystal in every picture."""
     kinds = list(dict.fromkeys(symbols))

@@ -161,7 +161,9 @@ class ThermalProperties(Result):
         right.set_ylabel(f"$F$ (kJ per mole {of[self.basis]})", color=PALETTE[1])
         right.tick_params(axis="y", colors=PALETTE[1])
         left.set_ylim(bottom=0)
-        if len(self.temperatures) > 1:
+        if len(self.temperatures) == 1:
+            left.set_xticks(self.temperatures)
+        else:
             left.set_xlim(self.temperatures.min(), self.temperatures.max())
             left.set_ylim(0, 1.08 * max(self.dulong_petit, self.entropy.max()))
 

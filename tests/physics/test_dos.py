@@ -265,7 +265,7 @@ def test_bad_input_is_refused():
 def test_the_picture_has_species_and_units(wurtzite, orientation):
     ax = phonon_dos(wurtzite.mesh_modes(4)).to("THz").plot(orientation=orientation)
     labels = {ax.get_xlabel(), ax.get_ylabel()}
-    assert labels == {"Energy (THz)", "DOS (states/THz)"}
+    assert labels == {"Frequency (THz)", "DOS (states/THz)"}
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Zn", "O", "total"]
     plt.close(ax.figure)
 

@@ -14,6 +14,7 @@ from scatterml_ase import __version__
 from scatterml_ase.errors import InputError
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.testing import check_result
 from scatterml_ase.units import THZ_TO_MEV
 
 
@@ -190,6 +191,10 @@ def test_crystal_and_atoms_are_the_same_thing():
     np.testing.assert_allclose(again.positions, atoms.positions, atol=1e-12)
     np.testing.assert_allclose(again.cell, atoms.cell, atol=1e-12)
     assert again.get_masses().tolist() == [23, 37]
+
+
+def test_a_crystal_keeps_the_contract_of_results():
+    check_result(CRYSTAL)
 
 
 def test_crystal_knows_its_reciprocal_cell_and_formula():

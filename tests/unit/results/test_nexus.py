@@ -88,6 +88,8 @@ def test_every_class_in_the_table_has_axes_that_fit_its_signal(name, module):
     cls = getattr(importlib.import_module(f"scatterml_ase.results.{module}"), name)
     dims = {item: found for item, found, _ in cls.declared()}
     assert cls.signal in dims
+    if isinstance(cls.axes, property):  # chosen by the object: check_result looks at those
+        return
     assert len(cls.axes) == len(dims[cls.signal])
     for axis, dim in zip(cls.axes, dims[cls.signal], strict=True):
         assert not axis or dims[axis] in {(dim,), (f"{dim}+1",)}
