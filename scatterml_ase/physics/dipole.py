@@ -25,7 +25,8 @@ EXPONENT = 10 * np.log(10)
 """Where the Gaussian is cut off: exp(−EXPONENT) = 1e-10."""
 GAMMA_TOLERANCE = 1e-8
 """A shorter q, in Å⁻¹, is Γ."""
-_XX = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])  # where K_a K_b stands in six components
+_COMPONENTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+_KERNEL_BYTES = 1_000_000  # fits into the cache of a core
 
 
 class DipoleSum(NamedTuple):
@@ -37,8 +38,6 @@ class DipoleSum(NamedTuple):
         Cell vectors as rows, Å.
     scaled_positions
         Shape (n, 3).
-    charges
-        Born charges / √M, e amu^-½, shape (n, 3, 3): first index polarisation.
     dielectric
         ε∞, shape (3, 3).
     width
@@ -46,18 +45,21 @@ class DipoleSum(NamedTuple):
     vectors
         G in Å⁻¹, shape (g, 3); the first is 0.
     waves
-        cos and −sin of G·(x_j − x_i) for i < j after a column of ones, shape (g, 1 + n(n−1)).
+        A row of ones, then cos and −sin of G·(x_j − x_i) for i < j, shape (1 + n(n−1), g).
+    couplings
+        What six components K_a K_b become between atoms with Born charges / √M, e²/amu, for i = j
+        and then i < j, shape (n + n(n−1)/2, 9, 6).
     self_terms
         What the sum rule takes off the diagonal, eV/Å²/amu, shape (n, 3, 3).
     """
 
     cell: np.ndarray
     scaled_positions: np.ndarray
-    charges: np.ndarray
     dielectric: np.ndarray
     width: float
     vectors: np.ndarray
     waves: np.ndarray
+    couplings: np.ndarray
     self_terms: np.ndarray
 
 
@@ -76,14 +78,17 @@ def dipole_sum(
     i, j = np.triu_indices(len(masses), k=1)
     angles = vectors @ ((scaled_positions[j] - scaled_positions[i]) @ cell).T
     waves = np.concatenate([np.ones((len(vectors), 1)), np.cos(angles), -np.sin(angles)], axis=1)
+    charges = born_charges / np.sqrt(masses)[:, None, None]
+    diagonal = np.arange(len(masses))
+    pairs = np.concatenate([diagonal, i]), np.concatenate([diagonal, j])
     sums = DipoleSum(
         cell=cell,
         scaled_positions=scaled_positions,
-        charges=born_charges / np.sqrt(masses)[:, None, None],
         dielectric=dielectric,
         width=width,
         vectors=vectors,
-        waves=waves,
+        waves=np.ascontiguousarray(waves.T),
+        couplings=_couplings(charges[pairs[0]], charges[pairs[1]]),
         self_terms=np.zeros((len(masses), 3, 3)),
     )
     # A rigid shift of the crystal must cost nothing: Σ_j C_ij(0) is taken off C_ii.
@@ -107,21 +112,18 @@ def dipole_matrices(
         Directions of approach where q is Γ, shape (q, 3), reciprocal-lattice units; rows of zeros
         (or None) leave out the macroscopic field of Γ.
     """
-    atoms = len(sums.charges)
+    size, count = 3 * len(sums.scaled_positions), len(q_reduced)
     q_folded = brillouin.fold_to_first_zone(q_reduced, sums.cell)
-    kernels = _kernels(sums, q_folded, q_direction)
-    tensors = kernels @ sums.waves  # [q, six, columns]
-    full = np.empty((len(q_reduced), 6, atoms, atoms), dtype=complex)
-    diagonal = np.arange(atoms)
-    full[:, :, diagonal, diagonal] = tensors[:, :, :1]
-    i, j = np.triu_indices(atoms, k=1)
-    upper = tensors[:, :, 1 : 1 + len(i)] + 1j * tensors[:, :, 1 + len(i) :]
-    full[:, :, i, j], full[:, :, j, i] = upper, upper.conj()
-    phases = np.exp(2j * np.pi * (q_folded @ sums.scaled_positions.T))
-    full *= (phases[:, :, None] * phases.conj()[:, None, :])[:, None]
-    matrices = _with_charges(full, sums.charges)
-    matrices[:, diagonal, :, diagonal, :] -= sums.self_terms[:, None]
-    return matrices.reshape(len(q_reduced), 3 * atoms, 3 * atoms)
+    matrices = np.empty((count, size, size), dtype=complex)
+    step = max(1, _KERNEL_BYTES // (48 * len(sums.vectors)))
+    for start in range(0, count, step):
+        part = slice(start, start + step)
+        direction = None if q_direction is None else q_direction[part]
+        _fill(matrices[part], sums, q_folded[part], direction)
+    phases = np.exp(2j * np.pi * (q_folded @ sums.scaled_positions.T)).repeat(3, axis=1)
+    matrices *= phases[:, :, None]
+    matrices *= phases.conj()[:, None, :]
+    return matrices
 
 
 def dipole_pairs(
@@ -163,44 +165,68 @@ def _reciprocal_vectors(cell: np.ndarray, dielectric: np.ndarray, width: float) 
     return vectors[np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")]
 
 
+def _fill(
+    matrices: np.ndarray, sums: DipoleSum, q_folded: np.ndarray, q_direction: np.ndarray | None
+) -> None:
+    """Write the sum over G, without the phases of q, for q-points few enough for the cache."""
+    atoms, count = len(sums.scaled_positions), len(q_folded)
+    kernels = _kernels(sums, q_folded, q_direction)  # [g, six, q]
+    tensors = (sums.waves @ kernels.reshape(len(kernels), -1)).reshape(-1, 6, count)
+    i, j = np.triu_indices(atoms, k=1)
+    same = (sums.couplings[:atoms] @ tensors[0]).reshape(atoms, 3, 3, count)
+    other = sums.couplings[atoms:]
+    upper = np.empty((len(i), 3, 3, count), dtype=complex)
+    upper.real = (other @ tensors[1 : 1 + len(i)]).reshape(upper.shape)
+    upper.imag = (other @ tensors[1 + len(i) :]).reshape(upper.shape)
+    blocks = matrices.reshape(count, atoms, 3, atoms, 3)
+    diagonal = np.arange(atoms)
+    blocks[:, diagonal, :, diagonal, :] = same.transpose(0, 3, 1, 2) - sums.self_terms[:, None]
+    blocks[:, i, :, j, :] = upper.transpose(0, 3, 1, 2)
+    blocks[:, j, :, i, :] = upper.conj().transpose(0, 3, 2, 1)
+
+
 def _kernels(sums: DipoleSum, q_folded: np.ndarray, q_direction: np.ndarray | None) -> np.ndarray:
-    """Return K_a K_b exp(−K·ε·K/4Λ²)/(K·ε·K) times e²/ε₀V, shape (q, 6, g)."""
+    """Return e²/ε₀V K_a K_b exp(−K·ε·K/4Λ²)/(K·ε·K), shape (g, 6, q), for ab of _COMPONENTS."""
     reciprocal = 2 * np.pi * np.linalg.inv(sums.cell).T
     factor = 4 * np.pi * COULOMB_EV_ANGSTROM / abs(np.linalg.det(sums.cell))
     q = q_folded @ reciprocal
     at_gamma = np.linalg.norm(q, axis=1) < GAMMA_TOLERANCE
-    k = [q[:, a, None] + sums.vectors[None, :, a] for a in range(3)]  # 3 × [q, g]
+    k = [np.add.outer(sums.vectors[:, a], q[:, a]) for a in range(3)]  # 3 × [g, q]
     squares = _quadratic(k, sums.dielectric)
-    squares[at_gamma, 0] = np.inf
-    damping = factor * np.exp(squares / (-4 * sums.width**2)) / squares
-    kernels = np.empty((len(q), 6, len(sums.vectors)))
+    squares[0, at_gamma] = np.inf
+    damping = np.exp(squares * (-0.25 / sums.width**2))
+    damping *= factor
+    damping /= squares
     scaled = [damping * x for x in k]
-    for component, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
+    kernels = np.empty((len(damping), 6, len(q)))
+    for component, (a, b) in enumerate(_COMPONENTS):
         np.multiply(scaled[a], k[b], out=kernels[:, component])
     if q_direction is not None and at_gamma.any():
-        n = q_direction[at_gamma] @ reciprocal
-        length = np.linalg.norm(n, axis=1)
-        field = length > 0
-        n = n[field] / length[field, None]
-        limit = factor / np.einsum("qa,ab,qb->q", n, sums.dielectric, n)
-        outer = np.stack([n[:, [0, 1, 2, 0, 0, 1]] * n[:, [0, 1, 2, 1, 2, 2]]])[0]
-        kernels[np.flatnonzero(at_gamma)[field], :, 0] = outer * limit[:, None]
+        kernels[0][:, at_gamma] = factor * _limit(q_direction[at_gamma] @ reciprocal, sums).T
     return kernels
+
+
+def _limit(directions: np.ndarray, sums: DipoleSum) -> np.ndarray:
+    """Return n_a n_b/(n·ε·n), shape (q, 6), the macroscopic field; 0 where n is 0."""
+    screening = np.einsum("qa,ab,qb->q", directions, sums.dielectric, directions)
+    outer = np.stack([directions[:, a] * directions[:, b] for a, b in _COMPONENTS], axis=1)
+    return outer / np.where(screening > 0, screening, np.inf)[:, None]
 
 
 def _quadratic(k: list[np.ndarray], tensor: np.ndarray) -> np.ndarray:
     """Return K·ε·K for components K_a given apart."""
-    symmetric = (tensor + tensor.T) / 2
     result = np.zeros_like(k[0])
-    for a in range(3):
-        for b in range(a, 3):
-            weight = symmetric[a, b] * (1 if a == b else 2)
-            if weight:
-                result += weight * k[a] * k[b]
+    for a, b in _COMPONENTS:
+        weight = tensor[a, b] if a == b else tensor[a, b] + tensor[b, a]
+        if weight:
+            result += weight * (k[a] * k[b])
     return result
 
 
-def _with_charges(tensors: np.ndarray, charges: np.ndarray) -> np.ndarray:
-    """Contract six-component tensors [q, six, i, j] with Z_i and Z_j to [q, i, 3, j, 3]."""
-    full = tensors[:, _XX.reshape(-1)].reshape(len(tensors), 3, 3, *tensors.shape[2:])
-    return np.einsum("qcdij,ica,jdb->qiajb", full, charges, charges, optimize=True)
+def _couplings(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the matrices, shape (p, 9, 6), from K_c K_d to Z_ca K_c K_d Z_db."""
+    outer = np.einsum("pca,pdb->pabcd", first, second).reshape(-1, 9, 3, 3)
+    return np.stack(
+        [outer[..., a, b] if a == b else outer[..., a, b] + outer[..., b, a]
+         for a, b in _COMPONENTS], axis=-1,
+    )  # fmt: skip

@@ -20,7 +20,7 @@ from scipy import sparse
 from scatterml_ase.physics.supercell import unique_rows
 from scatterml_ase.units import ROOT_EV_PER_ANGSTROM2_AMU_TO_MEV
 
-CHUNK_BYTES = 32_000_000
+CHUNK_BYTES = 4_000_000
 """Memory one array of dynamical matrices may take; q-points are worked off in chunks of it."""
 _DENSE_FILL = 0.05  # a denser table is multiplied by BLAS
 
