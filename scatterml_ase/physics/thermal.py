@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from scatterml_ase.physics.debye_waller import MINIMUM_FREQUENCY, check_temperatures
 from scatterml_ase.units import BOLTZMANN, HBAR_PER_BOLTZMANN
@@ -173,6 +172,8 @@ def caloric_debye_temperatures(heat_capacity: np.ndarray, temperatures: np.ndarr
     temperatures
         In K, shape (temperatures,).
     """
+    from scipy.optimize import brentq  # its import takes long, and few need it
+
     found = np.full(len(temperatures), np.nan)
     low, high = 1e-3, 1e3
     least, most = float(debye_heat_capacity(high)), float(debye_heat_capacity(low))

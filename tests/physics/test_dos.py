@@ -224,7 +224,7 @@ def test_rounding_at_gamma_is_no_instability():
 
 
 def test_modes_without_eigenvectors_have_a_total_only():
-    dos = phonon_dos(made_up_modes(np.array([[5.0, 10, 20]])))
+    dos = PhononDOS.from_modes(made_up_modes(np.array([[5.0, 10, 20]])))
     assert dos.partial is None
     assert dos.thermal(300).displacement_tensors is None
     with pytest.raises(InputError, match=r"no partial part.*eigenvectors=True"):

@@ -10,7 +10,7 @@ from scatterml_ase.errors import InputError, StabilityWarning
 from scatterml_ase.physics import thermal as physics
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.modes import PhononModes
-from scatterml_ase.results.thermal import GAS_CONSTANT, thermal_properties
+from scatterml_ase.results.thermal import GAS_CONSTANT, ThermalProperties, thermal_properties
 from scatterml_ase.testing import check_result
 from scatterml_ase.units import BOLTZMANN, THZ_TO_MEV
 
@@ -235,7 +235,7 @@ def test_frequencies_may_come_in_any_unit():
 
 
 def test_displacements_need_eigenvectors():
-    thermal = thermal_properties(einstein())
+    thermal = ThermalProperties.from_modes(einstein())
     assert thermal.displacement_tensors is None
     assert thermal.isotropic_displacements is None
     assert thermal.temperatures[[0, -1]].tolist() == [0, 1000]
