@@ -127,30 +127,32 @@ class ManyBodyProduct(nn.Module):
             size += self.square.paths_per_degree[0] * channels
         if correlation >= 3:
             size += (l_max + 1) * channels * (correlation - 2)
-            mixed = channels * (correlation - 2 if correlation == 3 else 2)
+            mixed = channels * (correlation - 2)
             self.mix = nn.ParameterList(
                 nn.Parameter(torch.randn(n * channels, mixed) * (n * channels) ** -0.5)
                 for n in self.square.paths_per_degree
             )
         self.size = size
 
-    def forward(self, basis: Tensor) -> Tensor:
-        """Return invariants (atoms, size) of ``basis`` (components, atoms, channels)."""
+    def forward(self, basis: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Multiply ``basis`` (components, atoms, channels) with itself.
+
+        Returns
+        -------
+        tuple
+            Invariants (atoms, size), and the Q_l (2l + 1, atoms, channels) of each degree, an
+            empty list below third order.
+        """
         invariants = [basis[0]]
         if self.correlation >= 2:
             square = self.square(basis)
             invariants += list(square[0][:, 0])
+        mixed = []
         if self.correlation >= 3:
             for degree, part in enumerate(degree_slices(self.l_max)):
-                invariants += self._higher(basis[part], square[degree], self.mix[degree])
-        return torch.cat(invariants, dim=1)
-
-    def _higher(self, basis: Tensor, square: Tensor, mix: Tensor) -> list[Tensor]:
-        """Third- and fourth-order invariants of one degree, each (atoms, channels)."""
-        scale = basis.shape[0] ** -0.5
-        rows = square.permute(1, 2, 0, 3).flatten(2)  # [m, atom, path c]
-        mixed = (rows @ mix).split(self.channels, dim=2)  # [m, atom, c] once or twice
-        products = [mixed[0] * basis]
-        if self.correlation >= 4:
-            products.append(mixed[0] * mixed[1])
-        return [product.sum(0) * scale for product in products]
+                rows = square[degree].permute(1, 2, 0, 3).flatten(2)  # [m, atom, path c]
+                Q = (rows @ self.mix[degree]).split(self.channels, dim=2)  # [m, atom, c] each
+                scale = (2 * degree + 1) ** -0.5
+                invariants += [(Q[0] * other).sum(0) * scale for other in (basis[part], *Q[1:])]
+                mixed.append(Q[0])
+        return torch.cat(invariants, dim=1), mixed

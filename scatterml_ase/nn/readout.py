@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 
@@ -34,6 +35,16 @@ class Readout(nn.Module):
         """Return (atoms, size_out) of ``features`` (atoms, size_in)."""
         out = self.linear(features)
         return out if self.network is None else out + self.network(features)
+
+
+def bounded_below(energies: Tensor, floor: float) -> Tensor:
+    """Bend energies so that none passes −floor; above −floor / 2 they stay as they are.
+
+    The bend has continuous second derivatives.
+    """
+    half = floor / 2
+    excess = torch.relu(-half - energies)
+    return energies + excess - half * torch.tanh(excess / half)
 
 
 def _linear(size_in: int, size_out: int) -> nn.Linear:

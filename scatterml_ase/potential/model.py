@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.nn.angular import SphericalHarmonics
 from scatterml_ase.nn.cutoff import PolynomialCutoff, segment_sum
-from scatterml_ase.nn.density import AtomicBasis
 from scatterml_ase.nn.encoder import SpeciesEmbedding, SpeciesIndex
 from scatterml_ase.nn.neighbourhood import Neighbourhood
-from scatterml_ase.nn.product import ManyBodyProduct
 from scatterml_ase.nn.radial import BesselBasis
-from scatterml_ase.nn.readout import Readout
+from scatterml_ase.nn.readout import bounded_below
+from scatterml_ase.potential.layers import Edges, Layer, Sender
 from scatterml_ase.potential.repulsion import CoreDamping, ZBLRepulsion
 
 
@@ -36,7 +35,11 @@ class PotentialConfig:
     layers: int = 1
     """Layers; each one past the first lets atoms see one cutoff further."""
     message_channels: int = 8
-    """Scalar features an atom sends to its neighbours from the second layer on."""
+    """Features of each degree an atom sends to its neighbours in the next layer."""
+    message_l_max: int = 0
+    """Largest degree of these messages: 0 for scalars, fast; 1 or 2 for vectors and tensors."""
+    radial_hidden: tuple[int, ...] = (16,)
+    """Widths of the radial network of messages of degree 1 and more."""
     n_basis: int = 8
     """Radial functions."""
     envelope_power: int = 5
@@ -51,6 +54,9 @@ class PotentialConfig:
     """Mean energy per atom of each species relative to the free atom in eV; zeros when empty."""
     energy_scale: float = 1.0
     """Energy in eV that one unit of network output stands for."""
+    energy_floor: float = 6.0
+    """Depth in eV the network cannot pass; it bends from half of it on. No unseen crowd of atoms
+    gains unlimited energy."""
     repulsion: bool = True
     """Whether nuclei repel each other (ZBL) and the network is blind to impossible distances."""
     repulsion_span: tuple[float, float] = (0.7, 1.15)
@@ -91,10 +97,9 @@ class E3NNPotential(nn.Module):
             self.damping = CoreDamping(species, config.core_span)
         embedding = min(len(species), 16)
         self.embedding = SpeciesEmbedding(len(species), embedding)
-        self.layers = nn.ModuleList(
-            Layer(config, senders=embedding + (config.message_channels if t else 0))
-            for t in range(config.layers)
-        )
+        layers = [Layer(config, embedding=embedding, first=t == 0) for t in range(config.layers)]
+        self.layers = nn.ModuleList(layers)
+        self.senders = nn.ModuleList(Sender(config, layer.product.size) for layer in layers[:-1])
 
     @property
     def species(self) -> tuple[int, ...]:
@@ -133,14 +138,22 @@ class E3NNPotential(nn.Module):
         binding = self._constant("binding_energies", numbers)[species]
         energies = energies + binding * coordination.to(torch.float64)
 
-        edges = Neighbourhood.from_edges(edge_index, len(numbers))
-        harmonics = edges.blocks(self.harmonics(edge_vectors))  # [atom, place, lm]
-        senders = embedding = self.embedding(species)
-        for layer in self.layers:
-            network, messages = layer(edges, radial, harmonics, senders, species)
-            senders = torch.cat([embedding, messages], dim=1)
-            energies = energies + self.config.energy_scale * network.to(torch.float64)
-        return energies
+        layout = Neighbourhood.from_edges(edge_index, len(numbers))
+        harmonics = self.harmonics(edge_vectors)  # [edge, lm]
+        blocks = layout.blocks(harmonics)
+        edges = Edges(edge_index, layout, radial, density, harmonics, blocks)
+        return energies + self._network(edges, species)
+
+    def _network(self, edges: Edges, species: Tensor) -> Tensor:
+        """Return what the layers add to the energy (atoms,) in eV, float64."""
+        embedding = self.embedding(species)
+        total, invariants, products = self.layers[0](edges, embedding, species, None)
+        for sender, layer in zip(self.senders, self.layers[1:], strict=True):
+            messages = sender(invariants, products)
+            energies, invariants, products = layer(edges, embedding, species, messages)
+            total = total + energies
+        scale, floor = self.config.energy_scale, self.config.energy_floor
+        return bounded_below(scale * total.to(torch.float64), floor)
 
     def _constant(self, name: str, like: Tensor) -> Tensor:
         """Return a tuple of the config as a float64 tensor, whatever the model's dtype."""
@@ -155,39 +168,6 @@ class E3NNPotential(nn.Module):
         )
 
 
-class Layer(nn.Module):
-    """One atomic basis, its products, its share of the energy and its messages."""
-
-    def __init__(self, config: PotentialConfig, *, senders: int) -> None:
-        super().__init__()
-        channels, l_max = config.channels, config.l_max
-        self.basis = AtomicBasis(
-            senders,
-            config.n_basis,
-            channels,
-            l_max,
-            average_neighbours=config.average_neighbours,
-        )
-        self.centre = nn.Parameter(torch.ones(len(config.species), l_max + 1, channels))
-        self.product = ManyBodyProduct(channels, l_max, config.correlation)
-        self.readout = Readout(self.product.size, config.readout_hidden, 1)
-        self.messages = nn.Linear(self.product.size, config.message_channels, bias=False)
-
-    def forward(
-        self,
-        edges: Neighbourhood,
-        radial: Tensor,
-        harmonics: Tensor,
-        senders: Tensor,
-        species: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the energy (atoms,) in units of the scale and messages (atoms, k)."""
-        basis = self.basis(edges, radial, harmonics, senders)  # [lm, atom, c]
-        centre = self.centre[species].index_select(1, self.basis.degrees)  # [atom, lm, c]
-        invariants = self.product(basis * centre.transpose(0, 1))
-        return self.readout(invariants).squeeze(1), self.messages(invariants)
-
-
 def _checked(config: PotentialConfig) -> PotentialConfig:
     """Fill empty energies and refuse values no model can have."""
     species = tuple(int(number) for number in config.species)
@@ -197,6 +177,14 @@ def _checked(config: PotentialConfig) -> PotentialConfig:
                 f"species is {config.species}",
                 "a model needs each atomic number once, in rising order",
                 "Pass for example species=(8, 14)",
+            )
+        )
+    if config.message_l_max > 0 and (config.correlation < 3 or config.message_l_max > config.l_max):
+        raise InputError(
+            explain(
+                f"message_l_max is {config.message_l_max}",
+                "messages are made of products of at least third order, of degrees up to l_max",
+                "Use correlation >= 3 and message_l_max <= l_max, or message_l_max=0",
             )
         )
     zeros = (0.0,) * len(species)
