@@ -11,6 +11,7 @@ import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import supercell
+from scatterml_ase.physics.debye_waller import symmetrize_tensors
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.units import COULOMB_EV_ANGSTROM
 
@@ -99,19 +100,6 @@ def load(path: Path) -> Phonopy:
 
 def write(constants: ForceConstants) -> Phonopy:
     """Return a ``Phonopy`` object of the primitive cell and supercell with these constants."""
-    result = _fill(constants, symmetry=True)
-    born, dielectric = constants.born_charges, constants.dielectric
-    if born is not None and dielectric is not None:
-        in_use: Any = result.dynamical_matrix  # phonopy imposes the symmetry of the crystal
-        if not (
-            np.allclose(in_use.born, born, atol=1e-6)
-            and np.allclose(in_use.dielectric_constant, dielectric, atol=1e-6)
-        ):
-            return _fill(constants, symmetry=False)
-    return result
-
-
-def _fill(constants: ForceConstants, *, symmetry: bool) -> Phonopy:
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
@@ -123,8 +111,12 @@ def _fill(constants: ForceConstants, *, symmetry: bool) -> Phonopy:
         scaled_positions=crystal.scaled_positions,
         masses=crystal.masses,
     )
-    # phonopy's columns are our rows
-    result = Phonopy(unit, matrix.T, primitive_matrix="P", is_symmetry=symmetry)
+    result = Phonopy(
+        unit,
+        matrix.T,  # phonopy's columns are our rows
+        primitive_matrix="P",
+        is_symmetry=_charges_are_symmetric(constants),  # else phonopy would change them
+    )
     result.force_constants = _compact(constants, result, matrix)
     if constants.born_charges is not None and constants.dielectric is not None:
         result.nac_params = {
@@ -134,6 +126,18 @@ def _fill(constants: ForceConstants, *, symmetry: bool) -> Phonopy:
             "method": "gonze",
         }
     return result
+
+
+def _charges_are_symmetric(constants: ForceConstants) -> bool:
+    born, dielectric = constants.born_charges, constants.dielectric
+    if born is None or dielectric is None:
+        return True
+    cell, operations = constants.crystal.to("angstrom").cell, constants.symmetry_operations
+    rotations = operations.cartesian(cell)
+    mean = (rotations @ dielectric @ rotations.swapaxes(1, 2)).mean(axis=0)
+    return np.allclose(mean, dielectric, atol=1e-6) and np.allclose(
+        symmetrize_tensors(born, cell, operations), born, atol=1e-6
+    )
 
 
 def _compact(constants: ForceConstants, phonopy: Phonopy, matrix: np.ndarray) -> np.ndarray:
