@@ -187,6 +187,14 @@ def acoustic_residual(crystal: HarmonicCrystal) -> float:
     return float(np.abs(frequencies[0, acoustic]).max())
 
 
+def lowest_frequency(q_reduced: np.ndarray, frequencies: np.ndarray) -> float:
+    """Return the lowest of frequencies (q, modes); the three smallest at q = 0 do not count."""
+    rest = np.array(frequencies)
+    for q in np.flatnonzero(~np.any(q_reduced, axis=1)):
+        rest[q, np.argsort(np.abs(rest[q]))[:3]] = np.inf
+    return float(rest.min()) if np.isfinite(rest).any() else 0.0
+
+
 def _split(blocks: np.ndarray) -> np.ndarray:
     """Return slopes (m, 3) of degenerate modes, given ∂D/∂q among them, shape (3, m, m)."""
     # Weights that no symmetry relates: they split whatever any direction splits.

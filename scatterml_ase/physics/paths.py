@@ -47,6 +47,20 @@ class BandPath(NamedTuple):
     segments: tuple[int, ...]
 
 
+def segments_of(
+    path: str | np.ndarray | Sequence[Sequence[float]] | None,
+    cell: np.ndarray,
+    scaled_positions: np.ndarray,
+    numbers: np.ndarray,
+) -> list[Segment]:
+    """Return the segments of the standard path (None), of named points, or of corner points."""
+    if path is None:
+        return standard_segments(cell, scaled_positions, numbers)
+    if isinstance(path, str):
+        return named_segments(cell, path)
+    return corner_segments(path)
+
+
 def standard_segments(
     cell: np.ndarray, scaled_positions: np.ndarray, numbers: np.ndarray
 ) -> list[Segment]:
@@ -99,10 +113,10 @@ def named_segments(cell: np.ndarray, path: str) -> list[Segment]:
 def corner_segments(corners: Sequence[Sequence[float]] | np.ndarray) -> list[Segment]:
     """Return the path through given q-points, shape (k, 3), reciprocal-lattice units."""
     q = np.asarray(corners, dtype=float)
-    if q.ndim != 2 or q.shape[1] != 3 or len(q) < 2 or not np.isfinite(q).all():
+    if q.ndim != 2 or q.shape[1] != 3 or not np.isfinite(q).all() or not np.ptp(q, axis=0).any():
         what = f"A path of shape {q.shape} cannot be walked"
         fix = "Give a string such as 'GXWKGL', or two or more q-points, shape (k, 3)"
-        raise InputError(explain(what, "it takes two or more finite q-points", fix))
+        raise InputError(explain(what, "it takes two or more different finite q-points", fix))
     names = ["Γ" if not p.any() else " ".join(f"{x:.3g}" for x in p) for p in q]
     return [
         Segment((names[k], names[k + 1]), q[k], q[k + 1])
@@ -112,7 +126,16 @@ def corner_segments(corners: Sequence[Sequence[float]] | np.ndarray) -> list[Seg
 
 
 def sample(segments: list[Segment], cell: np.ndarray, points: int) -> BandPath:
-    """Put about ``points`` q-points on the path, shared among its segments by their length."""
+    """Put about ``points`` q-points on the path, shared among its segments by their length.
+
+    Raises
+    ------
+    InputError
+        If ``points`` is not a whole number of 2 or more.
+    """
+    if points != int(points) or points < 2:
+        what = f"A path of points={points} cannot be drawn"
+        raise InputError(explain(what, "a line has two ends", "Give a whole number, e.g. 300"))
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     lengths = np.array([np.linalg.norm((s.end - s.start) @ reciprocal) for s in segments])
     counts = np.maximum(2, np.rint(points * lengths / lengths.sum()).astype(int))

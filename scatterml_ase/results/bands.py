@@ -75,10 +75,10 @@ class PhononBands(Result):
         ax.tick_params(axis="x", length=0)
         ax.set_xlim(places[0], places[-1])
         lowest, highest = float(self.frequencies.min()), float(self.frequencies.max())
-        margin = 0.04 * (highest - lowest)
+        margin = 0.04 * (max(highest, 0) - min(lowest, 0))
         if lowest < _IMAGINARY * conversion_factor("meV", self.units["energy"]):
             ax.axhline(0, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
-            ax.set_ylim(lowest - margin, highest + margin)
+            ax.set_ylim(lowest - margin, max(highest, 0) + margin)
         else:
             ax.set_ylim(0, highest + margin)
         ax.set_ylabel(f"Energy ({unit_label(self.units['energy'])})")

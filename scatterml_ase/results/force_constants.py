@@ -47,11 +47,10 @@ class ForceConstants(Result):
         Integer rows: supercell vectors = supercell_matrix @ crystal.cell. None if the force
         constants were made without a supercell.
     born_charges
-        Z*[i, a, b] = ∂(polarisation a)/∂(displacement b), in e, shape (atom, 3, 3). With them and
-        ``dielectric``, dipole–dipole forces are treated as long-ranged (Gonze and Lee,
-        doi:10.1103/PhysRevB.55.10355), as in phonopy.
+        Z*[i, a, b] = ∂(polarisation a)/∂(displacement b), in e, shape (atom, 3, 3).
     dielectric
-        High-frequency dielectric tensor, shape (3, 3).
+        High-frequency dielectric tensor, shape (3, 3). With both, dipole–dipole forces are taken
+        as long-ranged (Gonze and Lee, doi:10.1103/PhysRevB.55.10355), as in phonopy.
     """
 
     crystal: Crystal
@@ -87,10 +86,9 @@ class ForceConstants(Result):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Read ``phonopy_params.yaml`` or ``phonopy.yaml``.
+        """Read ``phonopy_params.yaml``, or ``phonopy.yaml`` with the files of its folder.
 
-        What the file lacks is taken from its folder: ``force_constants.hdf5``,
-        ``FORCE_CONSTANTS`` or ``FORCE_SETS``, and ``BORN``.
+        These are ``force_constants.hdf5``, ``FORCE_CONSTANTS`` or ``FORCE_SETS``, and ``BORN``.
 
         Raises
         ------
@@ -159,7 +157,7 @@ class ForceConstants(Result):
         eigenvectors: bool = True,
         group_velocities: bool = False,
     ) -> PhononModes:
-        """Solve for the modes on a regular mesh of the Brillouin zone.
+        """Solve for the modes on a regular mesh of the Brillouin zone, otherwise as :meth:`modes`.
 
         Parameters
         ----------
@@ -169,8 +167,6 @@ class ForceConstants(Result):
             Offset from Γ in mesh steps; ½ keeps Γ out.
         symmetry
             Keep one point of each star of the space group and time reversal, with its weight.
-        eigenvectors, group_velocities
-            As in :meth:`modes`.
         """
         divisions = checks.check_mesh(mesh)
         rotations = self.symmetry_operations.rotations if symmetry else None
@@ -201,14 +197,7 @@ class ForceConstants(Result):
             Number of q-points, about, shared among the segments by length.
         """
         crystal = self.crystal.to("angstrom")
-        if path is None:
-            segments = paths.standard_segments(
-                crystal.cell, crystal.scaled_positions, crystal.numbers
-            )
-        elif isinstance(path, str):
-            segments = paths.named_segments(crystal.cell, path)
-        else:
-            segments = paths.corner_segments(path)
+        segments = paths.segments_of(path, crystal.cell, crystal.scaled_positions, crystal.numbers)
         line = paths.sample(segments, crystal.cell, points)
         modes = self.modes(line.q_reduced, q_direction=line.directions, eigenvectors=False)
         return PhononBands(
@@ -234,17 +223,10 @@ class ForceConstants(Result):
     # -- what follows from the modes -----------------------------------------------------------
 
     def dos(self, mesh: Mesh = (20, 20, 20), *, partial: bool = True, **options: Any) -> PhononDOS:
-        """Return the density of states on a mesh.
+        """Return the density of states on a mesh, resolved by atom if ``partial``.
 
-        Parameters
-        ----------
-        mesh
-            Divisions along the reciprocal vectors.
-        partial
-            Whether to resolve atoms; without, it is quicker.
-        options
-            Energy bins, broadening and method of
-            :func:`scatterml_ase.results.dos.phonon_dos`.
+        Options (energy bins, broadening, method) go to
+        :func:`scatterml_ase.results.dos.phonon_dos`.
         """
         from scatterml_ase.results.dos import phonon_dos
 
@@ -255,16 +237,10 @@ class ForceConstants(Result):
         temperatures: np.ndarray | Sequence[float] | float | None = None,
         mesh: Mesh = (20, 20, 20),
     ) -> ThermalProperties:
-        """Return heat capacity, entropy, free energy and displacements.
+        """Return heat capacity, entropy, free energy and displacements at temperatures in K.
 
-        Displacements, which converge slowly, are extrapolated from this and a mesh half as dense.
-
-        Parameters
-        ----------
-        temperatures
-            In K; 0 to 1000 K in steps of 10 K if None.
-        mesh
-            Divisions along the reciprocal vectors.
+        None stands for 0 to 1000 K in steps of 10 K. Displacements, which converge slowly, are
+        extrapolated from this mesh and one half as dense.
         """
         from scatterml_ase.results.thermal import thermal_properties
 
@@ -277,17 +253,10 @@ class ForceConstants(Result):
         return thermal_properties(self.mesh_modes(divisions), kelvin, coarse=coarse)
 
     def sound_velocities(self, directions: np.ndarray | Sequence[Any] = (1, 0, 0)) -> np.ndarray:
-        """Return the three sound velocities along Cartesian directions, ascending, in m/s.
+        """Return the three sound velocities along Cartesian directions, in m/s.
 
-        Parameters
-        ----------
-        directions
-            Cartesian, any length, shape (3,) or (d, 3).
-
-        Returns
-        -------
-        np.ndarray
-            Shape (3,) or (d, 3); the highest is (quasi-)longitudinal. Negative: unstable.
+        For directions of shape (3,) or (d, 3) and any length, velocities have shape (3,) or
+        (d, 3), ascending: the last is (quasi-)longitudinal. Negative ones tell an instability.
         """
         checked = checks.check_cartesian(directions)
         velocities = dynamics.sound_velocities(self._harmonic, np.atleast_2d(checked))
@@ -300,11 +269,7 @@ class ForceConstants(Result):
     def lowest_frequency(self, mesh: Mesh = (20, 20, 20)) -> float:
         """Return the lowest signed energy on a mesh, in meV; acoustic modes at Γ are left out."""
         modes = self.mesh_modes(mesh, eigenvectors=False)
-        frequencies = np.array(modes.frequencies)
-        for q in np.flatnonzero(~modes.q_reduced.any(axis=1)):
-            acoustic = np.argsort(np.abs(frequencies[q]))[:3]
-            frequencies[q, acoustic] = np.inf
-        return float(frequencies.min()) if np.isfinite(frequencies).any() else 0.0
+        return dynamics.lowest_frequency(modes.q_reduced, modes.frequencies)
 
     def symmetrized(self) -> Self:
         """Return force constants that obey index permutation and the acoustic sum rule.

@@ -67,35 +67,43 @@ def load(path: Path) -> Phonopy:
     if not path.is_file():
         raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", fix))
     beside = {name: path.parent / name for name in (*_CONSTANTS, "FORCE_SETS", "BORN")}
+    beside = {name: file for name, file in beside.items() if file.is_file()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of phonopy's own transition to version 4
             inside = _contents(path)
-            found = next((f for n in _CONSTANTS if (f := beside[n]).is_file()), None)
-            sets = beside["FORCE_SETS"] if beside["FORCE_SETS"].is_file() else None
-            complete = inside["force_constants"] or inside["forces"]
-            result = phonopy.load(
-                path,
-                force_constants_filename=None if complete else found,
-                force_sets_filename=None if complete or found else sets,
-                born_filename=beside["BORN"]
-                if beside["BORN"].is_file() and not inside["nac_params"]
-                else None,
-                is_nac=inside["nac_params"] or beside["BORN"].is_file(),
-                produce_fc=bool(complete or found or sets),
-            )
+            _require_source(path, inside | beside.keys())
+            result = phonopy.load(path, **_sources(inside, beside))
     except InputError:
         raise
-    except Exception as error:  # phonopy's reader raises whatever the damage leads to
+    except Exception as error:  # phonopy's readers raise whatever the damage leads to
         what = f"Cannot read {str(path)!r}"
         why = f"it is damaged or not made by phonopy ({type(error).__name__}: {error})"
         raise InputError(explain(what, why, fix)) from error
-    if result.force_constants is None:
+    _require_source(path, {"made"} if result.force_constants is not None else set())
+    logger.debug("Read %s with %s from its folder", path, list(beside))
+    return result
+
+
+def _require_source(path: Path, sources: set[str]) -> None:
+    if not sources & {"made", "force_constants", "forces", *_CONSTANTS, "FORCE_SETS"}:
         what = f"{str(path)!r} gives no force constants"
         why = f"it holds none, and no {', '.join(_CONSTANTS)} or FORCE_SETS is in its folder"
         raise InputError(explain(what, why, "Put one there"))
-    logger.debug("Read %s with %s", path, [n for n, f in beside.items() if f.is_file()])
-    return result
+
+
+def _sources(inside: set[str], beside: dict[str, Path]) -> dict[str, Any]:
+    """Return the options that keep ``phonopy.load`` from files of the working folder."""
+    options: dict[str, Any] = {"is_nac": "nac_params" in inside or "BORN" in beside}
+    if "nac_params" not in inside and "BORN" in beside:
+        options["born_filename"] = beside["BORN"]
+    if not inside & {"force_constants", "forces"}:
+        constants = next((beside[name] for name in _CONSTANTS if name in beside), None)
+        if constants:
+            options["force_constants_filename"] = constants
+        else:
+            options["force_sets_filename"] = beside["FORCE_SETS"]
+    return options
 
 
 def write(constants: ForceConstants) -> Phonopy:
@@ -169,7 +177,7 @@ def supercell_matrix(constants: ForceConstants) -> np.ndarray:
     return supercell.enclosing_matrix(vectors, crystal.cell)
 
 
-def _contents(path: Path) -> dict[str, bool]:
+def _contents(path: Path) -> set[str]:
     """Tell which of force constants, forces and NAC parameters a YAML file holds."""
     from phonopy.interface.phonopy_yaml import PhonopyYaml
 
@@ -177,11 +185,12 @@ def _contents(path: Path) -> dict[str, bool]:
     content.read(path)
     dataset: dict[str, Any] = dict(content.dataset or {})
     first = dataset.get("first_atoms", [])
-    return {
+    found = {
         "force_constants": content.force_constants is not None,
         "forces": "forces" in dataset or bool(first and "forces" in first[0]),
         "nac_params": content.nac_params is not None,
     }
+    return {name for name, is_there in found.items() if is_there}
 
 
 def _units(phonopy: Phonopy) -> tuple[float, float]:

@@ -190,11 +190,12 @@ def test_frequencies_go_as_one_over_root_mass(wurtzite):
 
 def test_a_shift_of_the_origin_changes_nothing_but_phases(wurtzite):
     crystal = wurtzite.crystal
-    moved = replace(crystal, scaled_positions=crystal.scaled_positions + [0.1, 0.2, -0.3])
+    step = np.array([0.1, 0.2, -0.3])
+    moved = replace(crystal, scaled_positions=crystal.scaled_positions + step)
     found = replace(wurtzite, crystal=moved).modes(Q)
     expected = wurtzite.modes(Q)
     np.testing.assert_allclose(found.frequencies, expected.frequencies, atol=1e-9)
-    phase = np.exp(-2j * np.pi * Q @ [0.1, 0.2, -0.3])[:, None, None, None]
+    phase = np.exp(-2j * np.pi * Q @ step)[:, None, None, None]
     projectors = [np.einsum("qmna,qmlb->qmnalb", e, e.conj()) for e in (
         found.eigenvectors, expected.eigenvectors * phase)]  # fmt: skip
     np.testing.assert_allclose(*projectors, atol=1e-9)
