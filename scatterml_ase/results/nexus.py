@@ -37,6 +37,7 @@ CLASSES = {
     "PhononBands": "bands",
     "PhononDOS": "dos",
     "PhononModes": "modes",
+    "SqwCut": "cut",
     "SqwMap": "sqw",
     "ThermalProperties": "thermal",
 }

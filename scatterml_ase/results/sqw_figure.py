@@ -1,0 +1,100 @@
+"""How S(Q, E) is drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scatterml_ase.physics.kinematics import border
+from scatterml_ase.results.plotting import INK, new_axes, unit_label
+from scatterml_ase.units import conversion_factor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+
+    from scatterml_ase.results.sqw import SqwMap
+
+_UNMEASURED = "0.86"
+_ROBUST = {"powder": 99.0, "path": 99.3}
+"""Percentile of the bins at the top of the colour scale: Bragg peaks and sharp lines overflow."""
+_SCALES = {"atom": "atom", "formula_unit": "f.u.", "cell": "cell"}
+
+
+def draw_map(
+    sqw: SqwMap, ax: Axes | None, *, maximum: float | None, log: bool, colormap: str
+) -> Axes:
+    """Draw ``sqw`` as colours over Q and E; see :meth:`SqwMap.plot`."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm, Normalize
+
+    ax = new_axes(ax)
+    top = maximum if maximum is not None else robust_maximum(sqw)
+    norm = LogNorm(top * 1e-3, top, clip=True) if log else Normalize(0.0, top)
+    colors = colormaps[colormap].with_extremes(bad=_UNMEASURED)
+    values = np.ma.masked_where(~sqw.mask, sqw.intensity)
+    if log:
+        values = np.ma.maximum(values, top * 1e-3)
+    mesh = ax.pcolormesh(
+        sqw.q, sqw.energy_transfer, values.T, cmap=colors, norm=norm, rasterized=True
+    )
+    _label_axes(sqw, ax)
+    _draw_borders(sqw, ax)
+    _draw_colour_bar(sqw, ax, mesh)
+    return ax
+
+
+def robust_maximum(sqw: SqwMap) -> float:
+    """Return an intensity above nearly all measured bins (1 for an empty map)."""
+    values = sqw.intensity[sqw.mask]
+    values = values[values > 0]
+    return float(np.percentile(values, _ROBUST[sqw.axis])) if len(values) else 1.0
+
+
+def _label_axes(sqw: SqwMap, ax: Axes) -> None:
+    ax.set_xlim(sqw.q[0], sqw.q[-1])
+    ax.set_ylim(sqw.energy_transfer[0], sqw.energy_transfer[-1])
+    ax.set_ylabel(f"Energy transfer ({unit_label(sqw.units['energy'])})")
+    if sqw.axis == "powder" or sqw.distance is None:
+        ax.set_xlabel(f"|Q| ({unit_label(sqw.units['wavevector'])})")
+        return
+    places: list[float] = []
+    names: list[str] = []
+    for index, name in sqw.labels:
+        place = float(sqw.distance[index])
+        if places and abs(place - places[-1]) < 1e-9:
+            if name != names[-1]:
+                names[-1] = f"{names[-1]}|{name}"
+        else:
+            places.append(place)
+            names.append(name)
+    for place in places[1:-1]:
+        ax.axvline(place, color="white", linewidth=0.6, alpha=0.6)
+    ax.set_xticks(places, names)
+    ax.tick_params(axis="x", length=0)
+    if not places:
+        ax.set_xlabel(f"Wavevector ({unit_label(sqw.units['wavevector'])})")
+
+
+def _draw_borders(sqw: SqwMap, ax: Axes) -> None:
+    """Draw where the smallest and largest scattering angles are."""
+    if sqw.kinematics is None or sqw.axis != "powder":
+        return
+    energy = conversion_factor("meV", sqw.units["energy"])
+    wavevector = conversion_factor("angstrom^-1", sqw.units["wavevector"])
+    transfers = np.linspace(sqw.energy_transfer[0], sqw.energy_transfer[-1], 600) / energy
+    angles = [angle for pair in sqw.kinematics["two_theta"] for angle in pair]
+    for angle in (min(angles), max(angles)):
+        q = border(transfers, sqw.kinematics["fixed_energy"], angle, sqw.kinematics["geometry"])
+        ax.plot(q * wavevector, transfers * energy, color=INK, linewidth=0.9, scalex=False)
+
+
+def _draw_colour_bar(sqw: SqwMap, ax: Axes, mesh: QuadMesh) -> None:
+    figure = ax.get_figure()
+    if figure is None:
+        return
+    bar = figure.colorbar(mesh, ax=ax, extend="max", pad=0.02)
+    unit = unit_label(sqw.units["energy"])
+    symbol = "S(|Q|, E)" if sqw.axis == "powder" else "S(Q, E)"
+    bar.set_label(f"{symbol} (mbarn sr$^{{-1}}$ {unit}$^{{-1}}$ / {_SCALES[sqw.scale]})")

@@ -1,0 +1,178 @@
+"""S(Q, E) along lines in reciprocal space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics import paths
+from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.scattering import view
+from scatterml_ase.scattering.instruments import Instrument
+from scatterml_ase.scattering.one_phonon import StructureFactors, structure_factors
+from scatterml_ase.scattering.powder_average import bin_index
+from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
+
+if TYPE_CHECKING:
+    from scatterml_ase.physics.lengths import Overrides
+
+_DEFAULT_WIDTH = 0.02
+
+
+@dataclass(frozen=True)
+class PathScattering:
+    """Coherent one-phonon scattering of a single crystal along a path of scattering vectors.
+
+    ``PathScattering(300, path="GXWKGL", zone=(2, 2, 0))(force_constants)`` returns a
+    :class:`~scatterml_ase.results.sqw.SqwMap`. Each column is S at one Q, not a mean over a bin.
+
+    Parameters
+    ----------
+    temperature
+        In K.
+    path
+        None: the standard path (seekpath). A string such as ``"GXWKGL"``, a break written
+        ``"GXU,KG"``. Or corners, shape (k, 3), reciprocal-lattice units of the primitive cell.
+    zone
+        Added to every point of the path: the Brillouin zone to look into, in the same units.
+        Intensity grows with Q², and selection rules differ from zone to zone.
+    points
+        Number of points, about, along the path.
+    instrument, incident_energy
+        A spectrometer and E_i in meV: its resolution, and the (|Q|, E) it reaches with the
+        crystal turned as needed.
+    energy_edges
+        Edges of the energy-transfer bins in meV; None: from 0 to above the highest mode.
+    energy_fwhm
+        Full width at half maximum in meV of the lines, if there is no instrument; None: 2 % of
+        the highest mode.
+    scattering_lengths
+        The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
+    displacements
+        ⟨uu⟩ tensors for the Debye–Waller factor in Å², shape (atoms, 3, 3); None: computed.
+    """
+
+    temperature: float = 300.0
+    path: str | Sequence[Sequence[float]] | np.ndarray | None = None
+    zone: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    points: int = 400
+    instrument: Instrument | str | None = None
+    incident_energy: float | None = None
+    energy_edges: Sequence[float] | np.ndarray | None = None
+    energy_fwhm: float | None = None
+    scattering_lengths: Overrides | None = None
+    displacements: np.ndarray | None = field(default=None, repr=False)
+
+    def __call__(self, force_constants: ForceConstants) -> SqwMap:
+        """Return S(Q, E) of the crystal along the path.
+
+        Raises
+        ------
+        InputError
+            If the temperature is negative, the path does not exist, the instrument is unknown, E_i
+            is missing or too low, or a scattering length is missing.
+        """
+        instrument, incident_energy = view.resolve_instrument(self.instrument, self.incident_energy)
+        scatterer = Scatterer.prepare(
+            force_constants,
+            self.temperature,
+            scattering_lengths=self.scattering_lengths,
+            displacements=self.displacements,
+        )
+        crystal = force_constants.crystal.to("angstrom")
+        line = paths.sample(self._segments(force_constants), crystal.cell, self.points)
+        hkl = line.q_reduced + self._zone()
+        factors = structure_factors(scatterer, hkl, reduced=True, q_direction=line.directions)
+        warn_of_imaginary_modes(factors.imaginary_share, stacklevel=4)
+        energies = self._energies(factors, instrument, incident_energy)
+        mask = ~_left_out(factors, energies.edges)
+        if instrument is not None and incident_energy is not None:
+            lengths = np.linalg.norm(factors.Q, axis=1)
+            centres = (energies.edges[1:] + energies.edges[:-1]) / 2
+            reached = instrument.measured(lengths, centres, incident_energy)
+            view.check_something_measured(reached, instrument, incident_energy)
+            mask &= reached
+        return SqwMap(
+            crystal=force_constants.crystal,
+            q=bin_edges(line.distance),
+            energy_transfer=energies.edges,
+            intensity=energies.density(_content(factors, energies.inner_edges)),
+            mask=mask,
+            distance=line.distance,
+            q_reduced=hkl,
+            temperature=float(self.temperature),
+            axis="path",
+            labels=line.labels,
+            wavevectors=len(hkl),
+            imaginary_share=factors.imaginary_share,
+            provenance={**scatterer.provenance(), "path": self._options(instrument)},
+        )
+
+    def _segments(self, force_constants: ForceConstants) -> list[paths.Segment]:
+        crystal = force_constants.crystal.to("angstrom")
+        if self.path is None:
+            return paths.standard_segments(crystal.cell, crystal.scaled_positions, crystal.numbers)
+        if isinstance(self.path, str):
+            return paths.named_segments(crystal.cell, self.path)
+        return paths.corner_segments(self.path)
+
+    def _zone(self) -> np.ndarray:
+        zone = np.asarray(self.zone, dtype=float)
+        if zone.shape != (3,) or not np.isfinite(zone).all():
+            what = f"zone={self.zone!r} is no point of reciprocal space"
+            raise InputError(explain(what, "it has three components", "Give e.g. (2, 2, 0)"))
+        return zone
+
+    def _energies(
+        self,
+        factors: StructureFactors,
+        instrument: Instrument | None,
+        incident_energy: float | None,
+    ) -> view.EnergyView:
+        highest = float(factors.frequencies.max())
+        fwhm = _DEFAULT_WIDTH * highest if self.energy_fwhm is None else self.energy_fwhm
+        if self.energy_edges is None:
+            edges = view.default_energy_edges(highest, incident_energy, smooth=True)
+        else:
+            edges = view.check_edges("energy_edges", self.energy_edges)
+        return view.EnergyView.make(edges, view.energy_widths(instrument, incident_energy, fwhm))
+
+    def _options(self, instrument: Instrument | None) -> dict[str, Any]:
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name in ("energy_edges", "displacements"):
+            del plain[name]
+        if isinstance(self.path, np.ndarray):
+            plain["path"] = self.path.tolist()
+        return {**plain, "instrument": instrument.describe() if instrument else None}
+
+
+def bin_edges(distance: np.ndarray) -> np.ndarray:
+    """Return edges halfway between points along a path, which starts and ends at its ends."""
+    middle = (distance[1:] + distance[:-1]) / 2
+    return np.concatenate([distance[:1], middle, distance[-1:]])
+
+
+def _content(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
+    """Return mbarn/sr per atom in each energy bin of each point, shape (points, energy)."""
+    points, bins = len(factors.frequencies), len(edges)  # one spare bin
+    rows = np.arange(points)[:, None] * bins
+    content = np.zeros(points * bins)
+    for energies, values in (
+        (factors.frequencies, factors.loss),
+        (-factors.frequencies, factors.gain),
+    ):
+        flat = (rows + bin_index(edges, energies)).reshape(-1)
+        content += np.bincount(flat, values.reshape(-1), minlength=points * bins)
+    return content.reshape(points, bins)[:, :-1]
+
+
+def _left_out(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
+    """Mark the bins at E = 0 of points where modes of zero energy were left out."""
+    touching = (edges[:-1] <= 0) & (edges[1:] >= 0)
+    strange = (factors.frequencies <= 0).any(axis=1) & (np.linalg.norm(factors.Q, axis=1) > 1e-9)
+    return strange[:, None] & touching

@@ -1,0 +1,154 @@
+"""The bins a spectrum is wanted on, and what an instrument does to it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, gaussian_matrix
+from scatterml_ase.scattering.instruments import Instrument, find_instrument
+
+_MARGIN = 4.0
+"""How many standard deviations beyond the ends of the energy axis matter."""
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyView:
+    """Energy bins asked for, and finer or wider ones to collect in.
+
+    Parameters
+    ----------
+    edges
+        Of the bins of the result, in meV.
+    inner_edges
+        Of the bins to collect in: the same, and more beyond both ends.
+    smear
+        Share of each inner bin's content that arrives in each bin of the result, (energy, inner).
+    """
+
+    edges: np.ndarray
+    inner_edges: np.ndarray
+    smear: np.ndarray
+
+    @classmethod
+    def make(cls, edges: np.ndarray, sigma: Any) -> Self:
+        """Extend the bins by what broadening brings in.
+
+        Parameters
+        ----------
+        edges
+            In meV.
+        sigma
+            Function that gives the standard deviation in meV at energies in meV.
+        """
+        centres = (edges[1:] + edges[:-1]) / 2
+        reach = _MARGIN * float(np.max(sigma(centres), initial=0.0))
+        below, above = (edges[1] - edges[0]), (edges[-1] - edges[-2])
+        before = edges[0] - below * np.arange(int(np.ceil(reach / below)), 0, -1)
+        after = edges[-1] + above * np.arange(1, int(np.ceil(reach / above)) + 1)
+        inner = np.concatenate([before, edges, after])
+        inner_centres = (inner[1:] + inner[:-1]) / 2
+        matrix = gaussian_matrix(inner, sigma(inner_centres))
+        return cls(edges, inner, matrix[len(before) : len(before) + len(centres)])
+
+    def density(self, content: np.ndarray) -> np.ndarray:
+        """Return densities in 1/meV on the bins of the result from content of the inner bins."""
+        return content @ self.smear.T / np.diff(self.edges)
+
+
+def energy_widths(
+    instrument: Instrument | None, incident_energy: float | None, energy_fwhm: float
+) -> Any:
+    """Return a function that gives the standard deviation in meV at energy transfers in meV."""
+
+    def sigma(energy_transfer: np.ndarray) -> np.ndarray:
+        if instrument is None or incident_energy is None:
+            return np.full(np.shape(energy_transfer), energy_fwhm / SIGMA_TO_FWHM)
+        possible = np.minimum(energy_transfer, 0.999 * incident_energy)
+        return instrument.energy_sigma(possible, incident_energy)
+
+    return sigma
+
+
+def resolve_instrument(
+    instrument: Instrument | str | None, incident_energy: float | None
+) -> tuple[Instrument | None, float | None]:
+    """Return the instrument and its checked E_i, or None and None.
+
+    Raises
+    ------
+    InputError
+        If the instrument is unknown, or E_i is missing, out of range or without an instrument.
+    """
+    found = find_instrument(instrument)
+    if found is not None:
+        return found, found.check_incident_energy(incident_energy)
+    if incident_energy is not None:
+        raise InputError(
+            explain(
+                f"incident_energy={incident_energy} was given without an instrument",
+                "without detector angles it limits nothing",
+                "Add instrument='ARCS' (or another), or leave incident_energy out",
+            )
+        )
+    return None, None
+
+
+def check_edges(name: str, edges: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return bin edges as an array after checking them.
+
+    Raises
+    ------
+    InputError
+        If they are not two or more ascending finite numbers.
+    """
+    values = np.asarray(edges, dtype=float)
+    good = values.ndim == 1 and len(values) > 1 and bool(np.isfinite(values).all())
+    if not good or not np.all(np.diff(values) > 0):
+        raise InputError(
+            explain(
+                f"{name} are no bin edges",
+                "they must be two or more ascending finite numbers",
+                f"Give e.g. {name}=np.linspace(0, 80, 161)",
+            )
+        )
+    return values
+
+
+def default_energy_edges(
+    highest: float, incident_energy: float | None, *, smooth: bool
+) -> np.ndarray:
+    """Return energy bins from 0 to above the highest mode, or to where neutrons have no energy.
+
+    Parameters
+    ----------
+    highest
+        Of the mode energies, in meV.
+    incident_energy
+        In meV, if an instrument limits the range.
+    smooth
+        Whether the map is broadened: then bins may be finer.
+    """
+    top = 1.12 * highest
+    if incident_energy is not None:
+        top = min(top, 0.95 * incident_energy)
+    most = 220 if smooth else 110
+    step = 10.0 ** np.floor(np.log10(top / most))
+    step *= next(factor for factor in (1, 2, 2.5, 5, 10) if top / (factor * step) <= most)
+    return step * np.arange(int(np.ceil(top / step)) + 1)
+
+
+def check_something_measured(mask: np.ndarray, instrument: Instrument, energy: float) -> None:
+    """Raise if the instrument sees none of the bins."""
+    if not mask.any():
+        raise InputError(
+            explain(
+                f"{instrument.name} at {energy:g} meV measures none of the bins",
+                "Q² = ki² + kf² − 2 ki kf cos 2θ has no solution at its detectors there",
+                "Raise incident_energy, or choose other q_edges and energy_edges",
+            )
+        )
