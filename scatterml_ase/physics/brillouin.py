@@ -98,18 +98,16 @@ def mesh_points(
     rotations
         Rotations of the crystal on fractional coordinates, shape (g, 3, 3); None: keep all points.
     """
-    divisions = np.array(mesh)
-    steps = np.stack(np.unravel_index(np.arange(divisions.prod()), mesh), axis=1)  # [k, 3]
-    q_full = (steps + np.asarray(shift)) / divisions
-    label = np.arange(len(q_full))
+    divisions, offset = np.array(mesh), np.asarray(shift, dtype=float)
+    label = np.arange(divisions.prod(), dtype=np.int32).reshape(mesh)
     if rotations is not None:
         for operation in _on_reciprocal_lattice(rotations):
-            image = _mesh_image(q_full, operation, divisions, np.asarray(shift))
+            image = _mesh_image(operation, divisions, offset)
             if image is not None:
                 np.minimum(label, image, out=label)
     first, mapping, counts = np.unique(label, return_inverse=True, return_counts=True)
-    q_reduced = q_full[first]
-    q_reduced = q_reduced - np.ceil(q_reduced - 0.5 - 1e-12)
+    q_reduced = (np.stack(np.unravel_index(first, mesh), axis=1) + offset) / divisions
+    q_reduced -= np.ceil(q_reduced - 0.5 - 1e-12)
     return Mesh(q_reduced, counts / counts.sum(), mapping.reshape(-1))
 
 
@@ -120,15 +118,20 @@ def _on_reciprocal_lattice(rotations: np.ndarray) -> np.ndarray:
 
 
 def _mesh_image(
-    q: np.ndarray, operation: np.ndarray, divisions: np.ndarray, shift: np.ndarray
+    operation: np.ndarray, divisions: np.ndarray, shift: np.ndarray
 ) -> np.ndarray | None:
-    """Return the mesh index of every rotated point, or None if one is off the mesh."""
-    steps = (q @ operation.T) * divisions - shift
-    whole = np.rint(steps)
-    if np.abs(steps - whole).max() > 1e-6:
+    """Return the mesh index of every rotated point, or None if points leave the mesh."""
+    matrix = operation * divisions[:, None] / divisions[None, :]  # acts on steps k, q = (k + s)/n
+    offset = matrix @ shift - shift
+    whole, start = np.rint(matrix).astype(np.int32), np.rint(offset).astype(np.int32)
+    if max(np.abs(matrix - whole).max(), np.abs(offset - start).max()) > 1e-9:
         return None
-    n1, n2, n3 = (whole.astype(int) % divisions).T
-    return (n1 * divisions[1] + n2) * divisions[2] + n3
+    k = np.ogrid[tuple(slice(n) for n in divisions)]
+    image = np.zeros(1, dtype=np.int32)
+    for row, first, n in zip(whole, start, divisions.astype(np.int32), strict=True):
+        steps = (first + sum(m * x.astype(np.int32) for m, x in zip(row, k, strict=True))) % n
+        image = image * n + steps
+    return image
 
 
 def _nearest_atoms(
