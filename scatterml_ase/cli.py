@@ -1,0 +1,227 @@
+"""The command ``scatterml``: the main job, training, and the models at hand.
+
+Options are the fields of dataclasses, and their help is the docstring of the class: nothing is
+written twice. Everything heavy is imported when a command runs, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+
+from scatterml_ase import __version__
+from scatterml_ase.errors import InputError
+from scatterml_ase.workflows.options import SpectrumOptions
+
+_FAILED, _INTERRUPTED = 2, 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terminal:
+    """What is shown while a command runs.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing but errors.
+    debug
+        Show the traceback of an error.
+    """
+
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """From a structure to its phonons and to what a neutron spectrometer sees.
+
+    Writes a picture, one NeXus file per result and a summary into a folder.
+
+    Parameters
+    ----------
+    structure
+        A structure file (CIF, POSCAR, extxyz, ...), an element ("Si"), a crystal written
+        formula:prototype:a ("NaCl:rocksalt:5.64"), or force constants (phonopy_params.yaml).
+    calculator
+        The name of a shipped model, model:FOLDER, chgnet, mace, nequip:FILE, m3gnet, emt, or
+        package.module:factory. By default the shipped potential that covers the structure with
+        the fewest species.
+    output
+        The folder for the results; by default named after the structure.
+    """
+
+    structure: Annotated[Positional[str], arg(metavar="STRUCTURE")]
+    calculator: Annotated[str | None, arg(aliases=["-c"])] = None
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    physics: OmitArgPrefixes[SpectrumOptions] = field(default_factory=SpectrumOptions)
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Run the main job and tell what it found."""
+        from scatterml_ase.atomic_write import writable_folder
+        from scatterml_ase.workflows.spectrum import spectrum
+        from scatterml_ase.workflows.table import summary_table
+
+        folder = self.output or Path(f"{_stem(self.structure)}_spectrum")
+        existed = folder.exists()
+        writable_folder(folder, create=True)  # now, not after the work
+        try:
+            result = spectrum(
+                self.structure, self.calculator, self.physics, progress=not self.terminal.quiet
+            )
+            logging.getLogger("scatterml_ase.cli").info("drawing and writing …")
+            result.save(folder)
+        except BaseException:
+            if not existed:
+                with suppress(OSError):
+                    folder.rmdir()  # only if still empty
+            raise
+        if not self.terminal.quiet:
+            print(f"\n{summary_table(result.summary)}\n")
+            print(f"Results are in {folder}/ (spectrum.png, spectrum.pdf, summary.json, *.nxs)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a potential as a TOML file says; a stopped run goes on where it was.
+
+    Parameters
+    ----------
+    config
+        The training file.
+    output
+        The folder of the run; by default runs/NAME.
+    data
+        A data file to train on instead of the one the training file names.
+    fresh
+        Start anew even if the folder holds a checkpoint.
+    """
+
+    config: Annotated[Positional[Path], arg(metavar="CONFIG")]
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    data: Path | None = None
+    fresh: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Train and say where the model is."""
+        from scatterml_ase.training import train
+
+        folder = train(
+            self.config,
+            output=self.output,
+            data=self.data,
+            resume=not self.fresh,
+            progress=not self.terminal.quiet,
+        )
+        if not self.terminal.quiet:
+            print(f"The model is in {folder} (use it: --calculator model:{folder})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """List the shipped models with what they know.
+
+    Parameters
+    ----------
+    name
+        Show the whole card of this model (a name or a folder).
+    """
+
+    name: Annotated[Positional[str | None], arg(metavar="[NAME]")] = None
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Print the cards."""
+        from scatterml_ase.card import read_card
+        from scatterml_ase.errors import name_species
+        from scatterml_ase.store import list_models, models_directory
+
+        if self.name is not None:
+            shipped = models_directory() / self.name
+            card = read_card(shipped if shipped.is_dir() else self.name)
+            print(card.to_json(), end="")
+            return
+        cards = list_models()
+        if not cards:
+            print("No model is shipped with this installation.")
+        for card in cards:
+            print(f"{card.name:<12} {card.task:<12} {name_species(card.species)}")
+            print(f"{'':<12} {card.training.get('description', '')}".rstrip())
+            print(f"{'':<12} {card.training.get('level_of_theory', '')}".rstrip())
+
+
+Command = (
+    Annotated[Spectrum, subcommand("spectrum")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Models, subcommand("models")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status (0 done, 2 refused, 130 interrupted)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"scatterml {__version__}")
+        return 0
+    command: Any = tyro.cli(
+        Command,
+        prog="scatterml",
+        description="Machine learning for neutron and x-ray scattering with ASE "
+        f"(version {__version__}).",
+        args=arguments or ["--help"],
+        config=(tyro.conf.DisallowNone,),
+    )
+    _set_up_messages(quiet=command.terminal.quiet)
+    try:
+        command.run()
+    except InputError as error:
+        if command.terminal.debug:
+            raise
+        print(f"scatterml: {error}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        if command.terminal.debug:
+            raise
+        print("\nscatterml: interrupted; no half-written file was left.", file=sys.stderr)
+        return _INTERRUPTED
+    return 0
+
+
+def _set_up_messages(*, quiet: bool) -> None:
+    """Send log lines and warnings to stderr, one plain line each; when quiet, none."""
+    logger = logging.getLogger("scatterml_ase")
+    for handler in list(logger.handlers):
+        if handler.get_name() == "cli":
+            logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.set_name("cli")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+    for room in ("cli", "workflows", "training"):  # the stages; details stay out of the way
+        logger.getChild(room).setLevel(logging.ERROR if quiet else logging.INFO)
+    if quiet:
+        warnings.simplefilter("ignore")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
+
+
+def _stem(structure: str) -> str:
+    """Name the output folder: ``data/Si.cif`` gives ``Si``, ``NaCl:rocksalt:5.64`` ``NaCl``."""
+    name = Path(structure).name if Path(structure).exists() else structure.partition(":")[0]
+    return re.sub(r"[^\w.+-]", "_", Path(name).stem) or "structure"

@@ -1,0 +1,181 @@
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+
+import scatterml_ase
+from scatterml_ase import FiniteDisplacementPhonons, load_result, spectrum
+from scatterml_ase.errors import InputError, StabilityWarning
+from scatterml_ase.workflows.options import SpectrumOptions
+from scatterml_ase.workflows.table import summary_table
+
+COARSE = SpectrumOptions(
+    temperature=(0.0, 300.0), minimum_length=7.0, mesh_spacing=0.25, q_max=3.0, tolerance=0.3
+)
+
+
+@pytest.fixture(scope="module")
+def copper():
+    return spectrum(bulk("Cu", "fcc", a=3.65), EMT(), COARSE)
+
+
+def test_the_summary_has_every_number_a_user_looks_for(copper):
+    summary = copper.summary
+    assert summary["structure"]["formula"] == "Cu"
+    assert summary["structure"]["space_group"] == "Fm-3m (225)"
+    np.testing.assert_allclose(summary["structure"]["conventional_lengths"], 3.59, atol=0.01)
+    assert summary["energy_per_atom"] == pytest.approx(-0.007, abs=1e-3)
+    assert np.abs(summary["stress"]).max() < 2e-3
+    assert summary["stability"]["stable"]
+    assert summary["stability"]["lowest_frequency"] > 0
+    assert summary["acoustic_residual"] < 1e-3
+    assert summary["thermal"]["temperatures"] == [0.0, 300.0]
+    # Copper: C_V approaches 3R = 24.94 J/(K mol), the Debye temperature is about 340 K.
+    assert summary["thermal"]["heat_capacity"][0] == 0
+    assert summary["thermal"]["heat_capacity"][1] == pytest.approx(23.4, abs=0.3)
+    assert summary["thermal"]["debye_temperature"] == pytest.approx(345, abs=15)
+    assert summary["thermal"]["mean_square_displacement"]["Cu"][1] == pytest.approx(0.018, abs=3e-3)
+    assert len(summary["sound_velocities"]["[111]"]) == 3
+    assert summary["calculator"]["class"] == "EMT"
+    assert summary["options"]["temperature"] == (0.0, 300.0)
+    assert summary["wall_time"]["total"] == pytest.approx(
+        sum(v for k, v in summary["wall_time"].items() if k != "total"), abs=0.01
+    )
+
+
+def test_there_is_one_map_per_temperature(copper):
+    assert [sqw.temperature for sqw in copper.sqw] == [0.0, 300.0]
+    assert copper.sqw[0].q[-1] == 3.0
+
+
+def test_the_table_shows_all_temperatures_and_no_negative_zero(copper):
+    table = summary_table(copper.summary)
+    assert "0  300 K" in table
+    assert "Fm-3m (225), 1 atom in the cell" in table
+    assert "-0.0000" not in table
+    assert max(map(len, table.splitlines())) <= 90
+
+
+def test_saving_writes_one_file_per_result_and_pictures(copper, tmp_path):
+    paths = copper.save(tmp_path / "new" / "folder")
+    names = {path.name for path in (tmp_path / "new" / "folder").iterdir()}
+    assert names == {path.name for path in paths.values()}
+    assert {"bands.nxs", "dos.nxs", "force_constants.nxs", "thermal.nxs", "sqw_0K.nxs",
+            "sqw_300K.nxs", "relaxed.extxyz", "spectrum.png", "spectrum.pdf",
+            "summary.json"} == names  # fmt: skip
+    again = load_result(paths["dos"])
+    np.testing.assert_array_equal(again.total, copper.dos.total)
+    assert json.loads(paths["summary"].read_text())["structure"]["formula"] == "Cu"
+
+
+def test_a_failing_write_leaves_no_half_written_file(copper, tmp_path, monkeypatch):
+    """The picture fails halfway through: what is in the folder is complete, nothing is partial."""
+    from matplotlib.figure import Figure
+
+    def half(self, path, **_):
+        path.write_bytes(b"half a picture")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises(KeyboardInterrupt):
+        copper.save(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "spectrum.png" not in names
+    assert "summary.json" not in names
+    assert not [name for name in names if name.startswith(".")]
+    load_result(tmp_path / "bands.nxs")
+
+
+def test_the_picture_has_labelled_axes_that_share_their_energies(copper):
+    figure = copper.plot(temperature=290)
+    dispersion, density, powder, bar = figure.axes
+    assert "Energy" in dispersion.get_ylabel()
+    assert "meV" in dispersion.get_ylabel()
+    assert "states" in density.get_xlabel()
+    assert "Å" in powder.get_xlabel()
+    assert "mbarn" in bar.get_ylabel()
+    assert dispersion.get_ylim() == density.get_ylim() == powder.get_ylim()
+    assert "300 K" in powder.get_title(loc="left")
+
+
+def test_it_is_relaxed_unless_told_otherwise(copper):
+    assert copper.atoms.get_volume() == pytest.approx(3.5898**3 / 4, rel=1e-3)
+    kept = bulk("Cu", "fcc", a=3.6)
+    options = SpectrumOptions(
+        relax=False, minimum_length=7.0, mesh_spacing=0.5, q_max=2.0, tolerance=0.5
+    )
+    with pytest.warns(StabilityWarning, match="stress"):
+        result = spectrum(kept, EMT(), options)
+    assert result.atoms.get_volume() == pytest.approx(kept.get_volume())
+
+
+def test_force_constants_made_elsewhere_need_no_calculator(tmp_path):
+    atoms = bulk("Cu", "fcc", a=3.5898)
+    atoms.calc = EMT()
+    FiniteDisplacementPhonons(supercell=(3, 3, 3)).phonopy(atoms).save(
+        tmp_path / "phonopy_params.yaml", settings={"force_constants": True}
+    )
+    result = spectrum(tmp_path / "phonopy_params.yaml", options=COARSE)
+    assert "energy_per_atom" not in result.summary
+    assert "force constants were given" in summary_table(result.summary)
+    result.save(tmp_path / "out")
+
+
+def test_an_unstable_crystal_says_so_and_what_to_do():
+    """EMT copper is not stable as bcc: imaginary modes, reported and drawn below zero."""
+    options = SpectrumOptions(
+        relax=True, minimum_length=8.0, mesh_spacing=0.25, q_max=2.0, tolerance=0.5
+    )
+    with pytest.warns(StabilityWarning):
+        result = spectrum(bulk("Cu", "bcc", a=2.87), EMT(), options)
+    stability = result.summary["stability"]
+    assert not stability["stable"]
+    assert stability["lowest_frequency"] < -1
+    assert "displace it along the mode" in stability["verdict"]
+    assert result.plot().axes[0].get_ylim()[0] < 0
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("structure", "calculator", "reason"),
+    [
+        ("nowhere.cif", "emt", "There is no file"),
+        ("Si", "emt", "EMT cannot compute Si2"),
+        ("Cu", "vaps", "No calculator 'vaps'"),
+        (molecule("N2"), "emt", "not periodic"),
+        (Atoms(cell=[3, 3, 3], pbc=True), "emt", "no atoms"),
+        (bulk("Pu", "fcc", a=4.6), None, "No shipped potential covers Pu"),
+    ],
+    ids=["no file", "element unknown", "no such calculator", "molecule", "empty", "no potential"],
+)
+def test_what_cannot_be_computed_is_refused_with_the_reason(structure, calculator, reason):
+    with pytest.raises(InputError, match=reason):
+        spectrum(structure, calculator)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"temperature": ()}, "temperature"),
+        ({"temperature": (-5.0,)}, "temperature"),
+        ({"temperature": (float("nan"),)}, "temperature"),
+        ({"supercell": (0, 1, 1)}, "Supercell"),
+        ({"mesh_spacing": 0.0}, "mesh_spacing"),
+        ({"q_max": -1.0}, "q_max"),
+        ({"instrument": "HUBBLE", "incident_energy": 100.0}, "HUBBLE"),
+        ({"instrument": "ARCS"}, "incident_energy|E_i|incident"),
+    ],
+)
+def test_impossible_options_are_refused_before_any_work(options, reason, monkeypatch):
+    monkeypatch.setattr(EMT, "calculate", lambda *_, **__: pytest.fail("something was computed"))
+    with pytest.raises(InputError, match=reason):
+        spectrum(bulk("Cu"), EMT(), SpectrumOptions(**options))
+
+
+def test_the_version_is_in_the_summary(copper):
+    assert copper.summary["version"] == f"scatterml_ase {scatterml_ase.__version__}"
