@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -226,8 +227,12 @@ def _translations(masses: np.ndarray) -> np.ndarray:
 
 
 def _threads(atoms: int) -> int:
-    """Return how many chunks to work on at once; LAPACK threads large matrices by itself."""
-    if 3 * atoms > _SMALL:
+    """Return how many chunks to work on at once: one per free core for small matrices.
+
+    Our threads and those of BLAS slow each other down a hundredfold, so it is one or the other:
+    large matrices are left to BLAS, and so are all where its threads cannot be held back.
+    """
+    if 3 * atoms > _SMALL or _blas() is None:
         return 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdigit() and int(wanted) > 0:
@@ -236,10 +241,20 @@ def _threads(atoms: int) -> int:
     return len(free(0)) if free else os.cpu_count() or 1
 
 
+@lru_cache(maxsize=1)
+def _blas() -> Any:
+    """Return what limits the threads of BLAS, or None if threadpoolctl is not installed."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
+
+
 def _for_each(work: Callable[[slice], None], parts: list[slice], threads: int) -> None:
     if threads == 1 or len(parts) == 1:
         for part in parts:
             work(part)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, parts))
