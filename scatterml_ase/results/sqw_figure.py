@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from scatterml_ase.results.sqw import SqwMap
 
 _UNMEASURED = "0.86"
-_ROBUST = {"powder": 99.0, "path": 99.3}
-"""Percentile of the bins at the top of the colour scale: Bragg peaks and sharp lines overflow."""
+_ROBUST = {"powder": 99.0, "path": 60.0}
+"""Percentile at the top of the colour scale: of all bins of a powder, where Bragg peaks overflow,
+and of the highest bins at each point of a path, where acoustic modes near Γ do."""
 _SCALES = {"atom": "atom", "formula_unit": "f.u.", "cell": "cell"}
 
 
@@ -47,7 +48,8 @@ def draw_map(
 
 def robust_maximum(sqw: SqwMap) -> float:
     """Return an intensity above nearly all measured bins (1 for an empty map)."""
-    values = sqw.intensity[sqw.mask]
+    values = np.where(sqw.mask, sqw.intensity, 0.0)
+    values = values.max(axis=1) if sqw.axis == "path" else values[sqw.mask]
     values = values[values > 0]
     return float(np.percentile(values, _ROBUST[sqw.axis])) if len(values) else 1.0
 

@@ -1,0 +1,170 @@
+"""Spectrometers: every preset works, and its resolution is of the right size."""
+
+import tomllib
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from scatterml_ase.errors import InputError
+from scatterml_ase.scattering.instruments import Instrument, find_instrument, known_instruments
+from scatterml_ase.scattering.resolution import (
+    Aperture,
+    DiskChopper,
+    FermiChopper,
+    IkedaCarpenterPulse,
+    MeasuredPulse,
+    TimeOfFlightResolution,
+    speed,
+)
+
+# σ in meV at E/E_i = 0, 0.5, 0.95 by PyChop's formulas and default choppers (ResINS 0.1.0).
+PEER = {
+    ("ARCS", 100): (2.067, 1.280, 0.900),
+    ("ARCS", 30): (0.441, 0.264, 0.179),
+    ("SEQUOIA", 100): (1.108, 0.842, 0.719),
+    ("SEQUOIA", 30): (0.287, 0.228, 0.199),
+    ("MAPS", 500): (6.613, 4.251, 3.217),
+    ("MARI", 100): (0.776, 0.555, 0.455),
+    ("MERLIN", 100): (2.309, 1.367, 0.936),
+    ("CNCS", 12): (0.308, 0.139, 0.061),
+    ("LET", 20): (0.372, 0.179, 0.083),
+}
+# The SNS pulses are described by one formula in both; others differ in tables and choppers.
+TOLERANCE = {"ARCS": 0.02, "SEQUOIA": 0.02}
+
+
+@pytest.mark.parametrize(("name", "energy"), PEER)
+def test_resolution_of_presets(name, energy):
+    sigma = Instrument.load(name).energy_sigma(np.array([0, 0.5, 0.95]) * energy, energy)
+    np.testing.assert_allclose(sigma, PEER[name, energy], rtol=TOLERANCE.get(name, 0.28))
+
+
+@pytest.mark.parametrize("name", known_instruments())
+def test_every_preset_has_sources_and_sees_something(name):
+    instrument = Instrument.load(name)
+    assert len(instrument.sources) >= 2
+    energy = float(np.sqrt(np.prod(np.minimum(instrument.incident_energy_range, 100.0))))
+    assert instrument.check_incident_energy(energy) == energy
+    transfers = np.linspace(-0.5, 0.9, 29) * energy
+    seen = instrument.measured(np.linspace(0.05, 8, 160), transfers, energy)
+    assert 0.01 < seen.mean() < 0.95
+    sigma = instrument.energy_sigma(transfers, energy)
+    assert np.all(np.diff(sigma) < 0)  # the more energy is lost, the sharper
+    np.testing.assert_allclose(instrument.energy_fwhm(transfers, energy), 2.3548 * sigma, rtol=1e-4)
+    assert np.isnan(instrument.energy_sigma(np.array([1.1 * energy]), energy)[0])
+    assert instrument.describe()["name"] == name
+
+
+@pytest.mark.parametrize("name", known_instruments())
+def test_preset_files_say_where_they_are_from(name):
+    path = files("scatterml_ase.scattering").joinpath(f"data/{name.lower()}.toml")
+    data = tomllib.loads(path.read_text("utf-8"))
+    assert data["name"] == name
+    assert data["date"]
+    assert any("doi" in source or "arXiv" in source for source in data["sources"])
+
+
+def test_names_are_found_in_any_case():
+    assert find_instrument("sequoia") == Instrument.load("SEQUOIA")
+    assert find_instrument(None) is None
+
+
+def test_an_unknown_instrument_lists_the_known():
+    with pytest.raises(InputError, match=r"ARCS.*SEQUOIA.*Instrument\.custom"):
+        Instrument.load("HRPD")
+
+
+def test_a_faster_chopper_is_sharper():
+    slow, fast = (Instrument.load("ARCS", chopper_frequency=f) for f in (300, 600))
+    at_zero = [i.energy_sigma(np.array([0.0]), 100.0)[0] for i in (slow, fast)]
+    assert at_zero[1] < 0.9 * at_zero[0]
+
+
+def test_width_scale_multiplies_every_width():
+    instrument = Instrument.load("MAPS")
+    wider = replace(instrument, width_scale=1.15)
+    energies = np.linspace(0, 80, 9)
+    np.testing.assert_allclose(
+        wider.energy_sigma(energies, 100), 1.15 * instrument.energy_sigma(energies, 100)
+    )
+
+
+def test_custom_instrument_without_and_with_resolution():
+    sharp = Instrument.custom([(3, 135)])
+    assert not sharp.energy_sigma(np.array([0.0, 10.0]), 50.0).any()
+    wide = Instrument.custom([(3, 135)], relative_energy_fwhm=(0.04, -0.03))
+    np.testing.assert_allclose(wide.energy_fwhm(np.array([0.0, 50.0]), 50.0), [2.0, 0.5])
+
+
+def test_impossible_custom_angles():
+    with pytest.raises(InputError, match="0° to 180°"):
+        Instrument.custom([(60, 20)])
+
+
+def monte_carlo(resolution, energy_transfer, incident_energy, count=200_000):
+    """Fly neutrons through the instrument and record the energy transfer as it does."""
+    generator = np.random.default_rng(3)
+    l1, x, l2 = resolution.source_chopper, resolution.chopper_sample, resolution.sample_detector
+    start = generator.normal(0, resolution.moderator.sigma(incident_energy), count) * 1e-6
+    late = generator.normal(0, resolution.chopper.sigma(incident_energy), count) * 1e-6
+    nominal_in, nominal_out = speed(incident_energy), speed(incident_energy - energy_transfer)
+    at_chopper = l1 / nominal_in
+    speed_in = l1 / (at_chopper + late - start)
+    loss = energy_transfer  # what the sample takes is sharp
+    energy_in = incident_energy * (speed_in / nominal_in) ** 2
+    speed_out = speed(energy_in - loss)
+    path = l2 + generator.normal(0, resolution.detector_depth / 4, count)
+    arrival = at_chopper + late + x / speed_in + path / speed_out
+    recorded = l2 / (arrival - at_chopper - x / nominal_in)
+    assumed = incident_energy - (incident_energy - loss) * (recorded / nominal_out) ** 2
+    return np.std(assumed)
+
+
+@pytest.mark.parametrize("transfer", [0.0, 30.0, 50.0])
+def test_first_order_widths_equal_those_of_flown_neutrons(transfer):
+    """δE by the formula is the spread of what 200 000 simulated neutrons record."""
+    resolution = TimeOfFlightResolution(
+        moderator=MeasuredPulse((1.0, 4.0), (20.0, 40.0)),
+        chopper=FermiChopper(slit_width=1.5, radius=50.0, curvature=580.0, frequency=400.0),
+        source_chopper=11.6,
+        chopper_sample=2.0,
+        sample_detector=3.0,
+        detector_depth=0.025,
+    )
+    sigma = float(resolution.energy_sigma(np.array([transfer]), 80.0)[0])
+    assert sigma == pytest.approx(monte_carlo(resolution, transfer, 80.0), rel=0.02)
+
+
+def test_pulse_widths():
+    """Closed forms: FWHM → σ, slowing down ∝ λ, a straight slit, one disk, two disks."""
+    pulse = MeasuredPulse((2.0, 4.0), (20.0, 40.0))
+    assert pulse.sigma(81.8042 / 9) == pytest.approx(30 / 2.3548, rel=1e-3)  # 3 Å
+    assert pulse.sigma(81.8042) == pytest.approx(10 / 2.3548, rel=1e-3)  # 1 Å, below the table
+    decay = IkedaCarpenterPulse(s1=100.0, s2=0.0, b1=0.05, b2=0.1, switch_energy=1e9)
+    fast = 1 / (float(speed(50.0)) * 1e-4)
+    assert decay.sigma(50.0) == pytest.approx(np.sqrt(3 * fast**2 + 400), rel=1e-6)
+    slit = FermiChopper(slit_width=1.0, radius=50.0, curvature=1e12, frequency=1e-6)
+    opening = 1.0 / (2 * 50.0 * 2 * np.pi * 1e-6)
+    assert slit.sigma(100.0) == pytest.approx(opening / np.sqrt(6) * 1e6, rel=1e-3)
+    tip = 2 * np.pi * 0.3 * 100
+    one = DiskChopper(slot_width=20, beam_width=10, radius=300, frequency=100)
+    assert one.sigma(5.0) == pytest.approx(np.sqrt(500 / 12) / tip * 1e3, rel=1e-6)
+    two = DiskChopper(slot_width=20, beam_width=20, radius=300, frequency=100, disks=2)
+    assert two.sigma(5.0) == pytest.approx(10 / tip / np.sqrt(6) * 1e3, rel=1e-6)
+
+
+def test_a_wide_beam_blurs_and_tilt_can_compensate():
+    plain = TimeOfFlightResolution(
+        moderator=MeasuredPulse((1.0, 4.0), (20.0, 40.0)),
+        chopper=FermiChopper(slit_width=1.5, radius=50.0, curvature=580.0, frequency=400.0),
+        source_chopper=11.6,
+        chopper_sample=2.0,
+        sample_detector=3.0,
+    )
+    widths = [
+        float(replace(plain, aperture=aperture).energy_sigma(np.zeros(1), 80.0)[0])
+        for aperture in (None, Aperture(0.1, 9.0, 20.0), Aperture(0.1, 9.0, -20.0))
+    ]
+    assert widths[0] < widths[1] < widths[2]
