@@ -35,7 +35,7 @@ class Quadratic:
         """Return K · pairs, shape (rows, columns)."""
         n, (k, _, width) = self.even.shape[1], self.odd.shape
         even = self.even @ pairs[:n]
-        odd = torch.bmm(self.odd, pairs[n:].view(k, width, -1))
+        odd = torch.bmm(self.odd, pairs[n:].view(k, width, pairs.shape[1]))
         return torch.cat([even, odd.flatten(0, 1)]).index_select(0, self.rows)
 
     def spread(self, gradient: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class Quadratic:
         n, (k, height, _) = self.even.shape[0], self.odd.shape
         blocks = gradient.new_zeros(n + k * height, gradient.shape[1])
         blocks[self.rows] = gradient
-        odd = torch.bmm(self.odd.mT, blocks[n:].view(k, height, -1))
+        odd = torch.bmm(self.odd.mT, blocks[n:].view(k, height, gradient.shape[1]))
         return torch.cat([self.even.T @ blocks[:n], odd.flatten(0, 1)])
 
     def square(self, x: Tensor) -> Tensor:

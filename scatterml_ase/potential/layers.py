@@ -109,6 +109,8 @@ class Sender(nn.Module):
 class VectorMessages(nn.Module):
     """The convolution of senders of degree l ≥ 1, added to the atomic basis."""
 
+    degrees: Tensor
+
     def __init__(self, config: PotentialConfig) -> None:
         super().__init__()
         k, l_max = config.message_channels, config.l_max

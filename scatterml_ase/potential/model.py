@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from scatterml_ase.errors import InputError, explain
+from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.nn.angular import SphericalHarmonics
 from scatterml_ase.nn.cutoff import PolynomialCutoff, segment_sum
 from scatterml_ase.nn.encoder import SpeciesEmbedding, SpeciesIndex
@@ -162,10 +162,26 @@ class E3NNPotential(nn.Module):
     def __repr__(self) -> str:
         c, n = self.config, sum(p.numel() for p in self.parameters())
         return (
-            f"E3NNPotential(species={c.species}, cutoff={c.cutoff} Å, layers={c.layers}, "
+            f"E3NNPotential({name_species(c.species)}, cutoff={c.cutoff} Å, layers={c.layers}, "
             f"channels={c.channels}, l_max={c.l_max}, correlation={c.correlation}, "
             f"{n} parameters)"
         )
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "cutoff": (0.1, 100.0),
+    "channels": (1, 4096),
+    "l_max": (0, 6),
+    "correlation": (1, 4),
+    "layers": (1, 16),
+    "message_channels": (1, 4096),
+    "message_l_max": (0, 6),
+    "n_basis": (1, 256),
+    "envelope_power": (3, 64),
+    "average_neighbours": (1e-6, 1e6),
+    "energy_scale": (1e-9, 1e9),
+    "energy_floor": (1e-6, 1e9),
+}
 
 
 def _checked(config: PotentialConfig) -> PotentialConfig:
@@ -179,6 +195,16 @@ def _checked(config: PotentialConfig) -> PotentialConfig:
                 "Pass for example species=(8, 14)",
             )
         )
+    for name, (lowest, highest) in _RANGES.items():
+        value = getattr(config, name)
+        if not lowest <= value <= highest:
+            raise InputError(
+                explain(
+                    f"{name} is {value}",
+                    "no model of this architecture can have that",
+                    f"Choose {name} from {lowest} to {highest}",
+                )
+            )
     if config.message_l_max > 0 and (config.correlation < 3 or config.message_l_max > config.l_max):
         raise InputError(
             explain(
