@@ -41,22 +41,30 @@ def check_translation(subject: Subject) -> None:
                  "moving the whole structure changes nothing")  # fmt: skip
 
 
-def check_orthogonal(subject: Subject) -> None:
-    """Energy is invariant under rotation and reflection, forces and stress follow."""
+def check_rotation(subject: Subject) -> None:
+    """Energy is invariant under rotation, forces and stress follow."""
+    _check_orthogonal(subject, "rotation", 1.0)
+
+
+def check_reflection(subject: Subject) -> None:
+    """Energy is invariant under reflection (into a left-handed cell), forces and stress follow."""
+    _check_orthogonal(subject, "reflection", -1.0)
+
+
+def _check_orthogonal(subject: Subject, name: str, determinant: float) -> None:
     matrix = np.linalg.qr(subject.generator.normal(size=(3, 3)))[0]
-    matrix *= np.sign(np.linalg.det(matrix))
-    for name, operation in (("rotation", matrix), ("reflection", -matrix)):
-        turned = subject.atoms.copy()
-        turned.positions = turned.positions @ operation.T
-        turned.cell[:] = turned.cell.array @ operation.T
-        found = properties_of(subject.calculator, turned)
-        if "forces" in found:
-            found["forces"] = found["forces"] @ operation
-        if "stress" in found:
-            full = voigt_6_to_full_3x3_stress(found["stress"])
-            found["stress"] = full_3x3_to_voigt_6_stress(operation.T @ full @ operation)
-        subject.compare(name, found, f"energy is invariant under {name}, forces and "
-                     "stress follow it")  # fmt: skip
+    matrix *= determinant * np.sign(np.linalg.det(matrix))
+    turned = subject.atoms.copy()
+    turned.positions = turned.positions @ matrix.T
+    turned.cell[:] = turned.cell.array @ matrix.T
+    found = properties_of(subject.calculator, turned)
+    if "forces" in found:
+        found["forces"] = found["forces"] @ matrix
+    if "stress" in found:
+        full = voigt_6_to_full_3x3_stress(found["stress"])
+        found["stress"] = full_3x3_to_voigt_6_stress(matrix.T @ full @ matrix)
+    why = f"energy is invariant under {name}, forces and stress follow it"
+    subject.compare(name, found, why)
 
 
 def check_permutation(subject: Subject) -> None:

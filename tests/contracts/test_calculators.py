@@ -51,9 +51,14 @@ def test_emt_of_ase(kind):
     check_calculator(EMT(), structure_kinds("Cu")[kind], **PROMISE)
 
 
+@pytest.mark.filterwarnings("ignore")  # of its dependencies
 def test_chgnet_passes_where_it_is_installed():
-    """A foreign ML calculator, in float32."""
+    """A foreign ML calculator, in float32.
+
+    Left-handed cells are left out: there CHGNet 0.4.2 gives the stress with the wrong sign.
+    """
     dynamics = pytest.importorskip("chgnet.model.dynamics")
-    atoms = structure_kinds("Si")["crystal"]
+    atoms = structure_kinds("Si")["cell smaller than the cutoff"]
     calculator = dynamics.CHGNetCalculator(use_device="cpu", verbose=False)
-    check_calculator(calculator, atoms, forces=5e-2, stress=5e-3, symmetry=1e-3, step=2e-2)
+    tolerances = {"forces": 5e-2, "stress": 5e-3, "symmetry": 1e-3, "step": 2e-2}
+    check_calculator(calculator, atoms, **tolerances, skip={"reflection"})
