@@ -106,11 +106,10 @@ class TorchCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Compute everything the structure allows and store it in ``results``."""
-        if atoms is None:
-            atoms = self.atoms
+        structure: Any = self.atoms if atoms is None else atoms
         self.reset()
-        results = self.evaluate([atoms], properties)[0]
-        self.atoms = atoms.copy()
+        results = self.evaluate([structure], properties)[0]
+        self.atoms = structure.copy()
         self.results = results
 
     def evaluate(
@@ -178,7 +177,7 @@ class TorchCalculator(Calculator):
                 )
             )
 
-    def _explain_unknown(self, unknown: set[int], atoms: Atoms) -> str:
+    def _explain_unknown(self, unknown: Collection[int], atoms: Atoms) -> str:
         return explain(
             f"{name_species(unknown)} is not in model {self.label_of_model!r}",
             f"it knows {name_species(self.species)}",

@@ -21,7 +21,7 @@ from torch_geometric.data import Batch, Data
 from scatterml_ase.errors import InputError, explain
 
 # A periodic cell thinner than this (Å) is a mistake: no two lattice planes of matter are closer.
-_THINNEST_CELL = 0.01
+_THINNEST_CELL = 0.05
 
 
 def graph_from_atoms(atoms: Atoms, cutoff: float) -> Data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ class PotentialCalculator(TorchCalculator):
         )
         super().__init__(model, dtype=dtype, device=device, **identity)
 
-    def _explain_unknown(self, unknown: set[int], atoms: Atoms) -> str:
+    def _explain_unknown(self, unknown: Collection[int], atoms: Atoms) -> str:
         others = [card.name for card in covering_models(atoms.numbers)]
         fix = (
             f"Use PotentialCalculator({others[0]!r})"

@@ -11,7 +11,7 @@ from scatterml_ase.testing.violation import require_close, violated
 # Five-point rule: exact to fourth order, so that the step can be large enough for rounding.
 _STENCIL = {-2: 1 / 12, -1: -8 / 12, 1: 8 / 12, 2: -1 / 12}
 # Forces on at most this many atoms are compared one by one; all enter the random directions.
-_MOST_ATOMS = 6
+_MOST_ATOMS = 4
 
 
 def check_sums(subject: Subject) -> None:
