@@ -119,6 +119,9 @@ def solve(
             np.multiply(found, phases[:, None, :, None], out=vectors[part])
 
     _for_each(work, lattice.chunks(count, atoms, threads=_threads(atoms)), _threads(atoms))
+    for result in (frequencies, vectors, speeds):
+        if result is not None:
+            result.flags.writeable = False  # so that results need not copy it
     return Solution(frequencies, vectors, speeds)
 
 

@@ -15,9 +15,11 @@ from scatterml_ase.results import checks, phonopy_border
 from scatterml_ase.results.bands import PhononBands
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.force_constants_figure import draw_decay
 from scatterml_ase.results.modes import PhononModes
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from phonopy import Phonopy
 
     from scatterml_ase.results.dos import PhononDOS
@@ -282,6 +284,10 @@ class ForceConstants(Result):
         born = self.born_charges
         born = None if born is None else born - born.mean(axis=0)
         return replace(self, pairs=pairs, cell_shifts=shifts, blocks=blocks, born_charges=born)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw how the blocks decay with the distance of their atoms."""
+        return draw_decay(self, ax)
 
     @cached_property
     def symmetry_operations(self) -> brillouin.SymmetryOperations:

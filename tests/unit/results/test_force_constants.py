@@ -287,3 +287,10 @@ def test_directions_come_one_by_one_or_together(chloride):
     both = chloride.sound_velocities([[1, 0, 0], [1, 1, 0]])
     np.testing.assert_allclose(both[1], chloride.sound_velocities((1, 1, 0)))
     assert np.all(np.diff(both, axis=1) >= -1e-9)
+
+
+def test_the_picture_shows_every_kind_of_pair(chloride):
+    ax = chloride.plot()
+    labels = sorted(text.get_text() for text in ax.get_legend().get_texts())
+    assert labels == ["Cl–Cl", "Cl–Cs", "Cs–Cs"]
+    np.testing.assert_allclose(min(ax.lines[0].get_xdata()), 4.1 * np.sqrt(0.75))
