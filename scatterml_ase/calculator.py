@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,13 +44,8 @@ class TorchCalculator(Calculator):
         More entries of ``calculator.parameters`` and ``todict()``: plain values.
     """
 
-    implemented_properties: ClassVar[list[str]] = [
-        "energy",
-        "free_energy",
-        "energies",
-        "forces",
-        "stress",
-    ]
+    # A list of its own: ASE shares the one of the base class among all calculators.
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     max_edges: int = 50_000
     """A batch is closed when it has this many edges, so that memory stays bounded."""
 
