@@ -33,8 +33,8 @@ def _structure_rows(structure: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     cell = structure["cell"]
     formula, group, atoms = structure["formula"], structure["space_group"], structure["atoms"]
     yield "crystal", f"{formula}, {group}, {atoms} atom{'s' * (atoms > 1)} in the cell"
-    form = "a, b, c = {a:.4f}, {b:.4f}, {c:.4f} Å; α, β, γ = {alpha:.2f}, {beta:.2f}, {gamma:.2f}°"
-    yield "cell", form.format(**cell)
+    yield "cell lengths", "a, b, c = {a:.4f}, {b:.4f}, {c:.4f} Å".format(**cell)
+    yield "cell angles", "α, β, γ = {alpha:.2f}, {beta:.2f}, {gamma:.2f}°".format(**cell)
     lengths = ", ".join(f"{length:.4f}" for length in structure["conventional_lengths"])
     yield "conventional cell", f"{lengths} Å"
 
@@ -49,7 +49,7 @@ def _energy_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "energy", f"{summary['energy_per_atom']:.6f} eV/atom"
     yield "largest force", f"{summary['largest_force']:.1e} eV/Å"
     if summary["stress"] is not None:
-        yield "stress", f"{_numbers(summary['stress'], '.4f')} GPa (xx yy zz yz xz xy)"
+        yield "stress xx yy zz yz xz xy", f"{_numbers(summary['stress'], '.4f')} GPa"
 
 
 def _phonon_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -84,7 +84,11 @@ def _sound_rows(velocities: Mapping[str, Sequence[float]]) -> Iterator[tuple[str
 
 
 def _time_rows(times: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    yield "wall time", ", ".join(f"{name} {value:.1f} s" for name, value in times.items())
+    space = "\N{NO-BREAK SPACE}"
+    yield (
+        "wall time",
+        ", ".join(f"{name}{space}{value:.1f}{space}s" for name, value in times.items()),
+    )
 
 
 def _numbers(values: Sequence[float], form: str) -> str:
