@@ -77,12 +77,12 @@ def test_a_wheel_carries_the_models_and_needs_nothing_of_the_checkout(tmp_path):
 import scatterml_ase
 from ase.build import bulk
 from scatterml_ase import PotentialCalculator, list_models, load_model
-from scatterml_ase.workflows.calculators import default_calculator
+from scatterml_ase.workflows.calculators import make_calculator
 assert scatterml_ase.__file__.startswith(SITE), scatterml_ase.__file__
 assert "si" in {card.name for card in list_models()}
 assert load_model("si").card.name == "si"
 atoms = bulk("Si")
-atoms.calc = default_calculator(atoms)
+atoms.calc = make_calculator(atoms=atoms)
 assert isinstance(atoms.calc, PotentialCalculator)
 assert atoms.get_potential_energy() < 0
 """.replace("SITE", repr(str(site)))
