@@ -183,6 +183,8 @@ def _contents(path: Path) -> set[str]:
 
     content = PhonopyYaml()
     content.read(path)
+    if content.unitcell is None and content.primitive is None and content.supercell is None:
+        raise ValueError("it holds no cell")
     dataset: dict[str, Any] = dict(content.dataset or {})
     first = dataset.get("first_atoms", [])
     found = {
