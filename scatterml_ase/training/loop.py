@@ -248,6 +248,8 @@ class _Run:
 
     def _finished(self, clock: Clock) -> bool:
         run, state = self.config.run, self.moving.state
+        if state.epoch == 0:
+            return False  # whatever the limits, no untrained model is shipped
         if run.minutes and clock.seconds >= 60 * run.minutes:
             return True
         if run.patience is not None and state.waited >= run.patience:

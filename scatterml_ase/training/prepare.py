@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
 from scatterml_ase.errors import InputError, explain, name_species
-from scatterml_ase.graph import neighbours
+from scatterml_ase.graph import batch_graphs, neighbours
+from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.store import ARCHITECTURES
 from scatterml_ase.training.batches import labelled_graph
 from scatterml_ase.training.config import ModelConfig, TrainingConfig, from_table
@@ -89,8 +89,9 @@ def build_model(
 
     The data give ``species``, ``binding_energies`` (least squares, relative to
     ``reference_energies`` of free atoms, which are zero unless given), ``average_neighbours``
-    within the cutoff and ``energy_scale`` (root mean square force component), as far as the
-    architecture's ``Config`` has such fields. The weights depend on ``seed`` alone.
+    within the cutoff and ``energy_scale`` (such that the untrained network's forces are as large
+    as those of the data), as far as the architecture's ``Config`` has such fields. The weights
+    depend on ``seed`` alone.
     """
     cls = _architecture(config.architecture)
     options = dict(config.options)
@@ -103,15 +104,13 @@ def build_model(
         fitted = reference_energies(frames, species)
         binding = [a - b for a, b in zip(fitted, free, strict=False)]
         options.setdefault("binding_energies", binding)
-    if "energy_scale" in fields:
-        options.setdefault("energy_scale", _force_scale(frames))
     cutoff = from_table(cls.Config, options, where="[model.options]").cutoff
     if "average_neighbours" in fields:
         options.setdefault("average_neighbours", _mean_neighbours(frames, cutoff))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: nn.Module = cls(from_table(cls.Config, options, where="[model.options]"))
-    return model.to(dtype)
+    if "energy_scale" in fields and "energy_scale" not in options:
+        model = _seeded(cls, options | {"energy_scale": 1.0}, seed)
+        options["energy_scale"] = _energy_scale(model, frames, cutoff)
+    return _seeded(cls, options, seed).to(dtype)
 
 
 def build_graphs(frames: Sequence[Frame], cutoff: float, *, progress: bool = False) -> list[Data]:
@@ -139,7 +138,22 @@ def _mean_neighbours(frames: Sequence[Frame], cutoff: float) -> float:
     return edges / sum(len(frame.atoms) for frame in frames)
 
 
-def _force_scale(frames: Sequence[Frame]) -> float:
-    forces: Any = np.concatenate([frame.forces.ravel() for frame in frames])
-    scale = float(np.sqrt(np.mean(forces**2)))
-    return scale if scale > 0 else 1.0
+def _seeded(cls: Any, options: dict[str, Any], seed: int) -> nn.Module:
+    """Make a model whose weights depend on the seed alone, leaving torch's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = cls(from_table(cls.Config, options, where="[model.options]"))
+    return model
+
+
+def _energy_scale(model: nn.Module, frames: Sequence[Frame], cutoff: float) -> float:
+    """Return the ratio of the data's forces to an untrained model's, root mean squares.
+
+    A few structures decide. Too large a scale would start the training far outside of the range
+    of energies that models allow.
+    """
+    few = frames[:: max(len(frames) // 8, 1)]
+    batch = batch_graphs(build_graphs(few, cutoff))
+    untrained = energies_forces_stress(model, batch).forces
+    ratio = float((batch.forces.square().mean() / untrained.square().mean()).sqrt())
+    return ratio if 0 < ratio < float("inf") else 1.0
