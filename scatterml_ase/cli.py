@@ -20,7 +20,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from scatterml_ase import __version__
-from scatterml_ase.errors import InputError
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.workflows.options import SpectrumOptions
 
 _FAILED, _INTERRUPTED = 2, 130
@@ -144,14 +144,11 @@ class Models:
 
     def run(self) -> None:
         """Print the cards."""
-        from scatterml_ase.card import read_card
         from scatterml_ase.errors import name_species
-        from scatterml_ase.store import list_models, models_directory
+        from scatterml_ase.store import list_models
 
         if self.name is not None:
-            shipped = models_directory() / self.name
-            card = read_card(shipped if shipped.is_dir() else self.name)
-            print(card.to_json(), end="")
+            print(_card(self.name).to_json(), end="")
             return
         cards = list_models()
         if not cards:
@@ -197,6 +194,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nscatterml: interrupted; no half-written file was left.", file=sys.stderr)
         return _INTERRUPTED
     return 0
+
+
+def _card(name: str) -> Any:
+    """Return the card of a shipped model or of a model folder, without loading the model."""
+    from scatterml_ase.card import read_card
+    from scatterml_ase.store import list_models
+
+    for card in list_models():
+        if card.name == name:
+            return card
+    if Path(name).is_dir():
+        return read_card(name)
+    known = ", ".join(card.name for card in list_models()) or "none"
+    raise InputError(
+        explain(f"There is no model {name!r}", f"shipped are {known}, and no folder is called so",
+                "Run: scatterml models")
+    )  # fmt: skip
 
 
 def _set_up_messages(*, quiet: bool) -> None:

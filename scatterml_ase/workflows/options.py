@@ -23,8 +23,8 @@ class SpectrumOptions:
     mesh_spacing
         Distance in 1/Å between the q-points of the mesh for DOS and thermal properties.
     instrument
-        Direct-geometry spectrometer whose resolution and kinematics S(Q,E) is shown with: ARCS,
-        SEQUOIA, MAPS, MERLIN, CNCS or LET; needs incident_energy. By default S(Q,E) itself.
+        Name of a direct-geometry spectrometer, such as ARCS, whose resolution and kinematics
+        S(Q,E) is shown with; needs incident_energy. By default S(Q,E) itself.
     incident_energy
         Energy of the incident neutrons in meV.
     q_max

@@ -55,7 +55,7 @@ def read_structure(text: str | Path) -> Atoms:
     path = Path(text)
     if path.is_file():
         atoms = _read_file(path)
-    elif path.exists():
+    elif path.exists() and str(text) not in atomic_numbers:  # a folder Si is no obstacle
         raise InputError(explain(f"{str(text)!r} is a folder", "no structure in itself", _FIX))
     else:
         atoms = _build(str(text))

@@ -79,6 +79,12 @@ def test_what_is_no_structure_says_what_to_give(text, reason):
         read_structure(text)
 
 
+def test_a_folder_of_the_same_name_does_not_hide_an_element(tmp_path, monkeypatch):
+    (tmp_path / "Si").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_structure("Si") == bulk("Si")
+
+
 def test_a_folder_is_no_structure(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         read_structure(tmp_path)
