@@ -25,7 +25,7 @@ class AccuracyWarning(UserWarning):
 
 
 def explain(what: str, why: str, fix: str) -> str:
-    """Join the three parts every message of this package has.
+    """Join the three parts every message of this package has: ``"what: why. fix."``.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def explain(what: str, why: str, fix: str) -> str:
     fix
         What to do now, as a complete instruction ("Pass calculator=...").
     """
-    return " ".join(part.strip().rstrip(".") + "." for part in (what, why, fix))
+    what, why, fix = (part.strip().rstrip(".") for part in (what, why, fix))
+    return f"{what}: {why}. {fix}."
 
 
 def warn(message: str, category: type[Warning] = UserWarning, *, stacklevel: int = 3) -> None:

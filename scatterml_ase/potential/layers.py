@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from e3nn import o3
@@ -15,9 +14,7 @@ from scatterml_ase.nn.density import AtomicBasis
 from scatterml_ase.nn.neighbourhood import Neighbourhood
 from scatterml_ase.nn.product import ManyBodyProduct
 from scatterml_ase.nn.readout import Readout
-
-if TYPE_CHECKING:
-    from scatterml_ase.potential.model import PotentialConfig
+from scatterml_ase.potential.config import PotentialConfig
 
 
 @dataclass(frozen=True)

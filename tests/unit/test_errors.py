@@ -14,9 +14,9 @@ from scatterml_ase.errors import (
 )
 
 
-def test_a_message_has_three_sentences_with_one_stop_each():
+def test_a_message_says_what_why_and_what_to_do():
     message = explain("Fe is not in model 'si'", "it was trained on Si alone.", "Pass calculator=")
-    assert message == "Fe is not in model 'si'. it was trained on Si alone. Pass calculator=."
+    assert message == "Fe is not in model 'si': it was trained on Si alone. Pass calculator=."
 
 
 def test_species_are_named_once_and_sorted_by_atomic_number():
