@@ -271,7 +271,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple:
         if isinstance(value, str):  # one name where a list may stand
             value = [value]
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return tuple(_convert(item, arguments[0], where) for item in value)
         raise _misfit(where, value, "a list")
     if isinstance(value, Mapping) and origin is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scatterml_ase.errors import InputError
-from scatterml_ase.training.config import TrainingConfig, read_config
+from scatterml_ase.training.config import TrainingConfig, from_table, read_config
 
 
 def written(tmp_path, text: str):
@@ -69,3 +69,8 @@ def test_an_integer_may_stand_for_a_real_number(tmp_path):
     loss = read_config(written(tmp_path, text)).loss
     assert loss.energy == 2.0
     assert isinstance(loss.energy_late, float)
+
+
+def test_lists_of_a_configuration_made_in_python_may_be_tuples():
+    table = {"name": "x", "data": {"train": ("a", "b")}}
+    assert from_table(TrainingConfig, table, where="here").data.train == ("a", "b")
