@@ -60,7 +60,7 @@ class PowderScattering:
     tolerance
         Wanted mean |error| / mean intensity of the map; samples are added until it is met …
     maximum_wavevectors
-        … or so many wavevectors were solved; None: what takes about half a minute.
+        … or so many wavevectors were solved; None: what takes about a minute.
     seed
         Of the random turns of the sample: the same seed gives the same map.
     progress
@@ -75,7 +75,7 @@ class PowderScattering:
     energy_fwhm: float = 0.0
     scattering_lengths: Overrides | None = None
     displacements: np.ndarray | None = field(default=None, repr=False)
-    tolerance: float = 0.04
+    tolerance: float = 0.03
     maximum_wavevectors: int | None = None
     seed: int = 0
     progress: bool = True
@@ -94,7 +94,7 @@ class PowderScattering:
                 explain(
                     f"A tolerance of {self.tolerance} makes no sense",
                     "it is mean |error| / mean intensity",
-                    "Give a number between 0 and 1, e.g. 0.04",
+                    "Give a number between 0 and 1, e.g. 0.03",
                 )
             )
         instrument, incident_energy = view.resolve_instrument(self.instrument, self.incident_energy)
@@ -190,10 +190,9 @@ class _Average:
         self.relative_error = np.inf
         crystal = scatterer.force_constants.crystal.to("angstrom")
         operations = scatterer.force_constants.symmetry_operations
+        rotations = operations.rotations if scatterer.symmetric else None
         self.reciprocal = crystal.reciprocal_cell
-        self.wedge = sampling.Wedge.of(
-            sampling.laue_rotations(operations if scatterer.symmetric else None, crystal.cell)
-        )
+        self.elements = sampling.symmetry_elements(rotations)
 
     @property
     def wavevectors(self) -> int:
@@ -213,9 +212,13 @@ class _Average:
         return self.energies.density(both / np.where(weight > 0, weight, 1.0)[:, None])
 
     def elastic(self) -> np.ndarray:
-        """Mark bins at E = 0 in shells where modes of zero energy were left out."""
+        """Mark bins at E = 0 in shells where modes of zero energy were left out.
+
+        Around Bragg peaks 1/E² can be integrated, so that a resolution wider than the bins makes
+        these bins as good as others.
+        """
         edges = self.energies.edges
-        touching = (edges[:-1] <= 0) & (edges[1:] >= 0)
+        touching = (edges[:-1] <= 0) & (edges[1:] >= 0) & ~self.energies.smooth
         shells = self.halves[0].incomplete | self.halves[1].incomplete
         return shells[:, None] & touching
 
@@ -248,11 +251,9 @@ class _Average:
         edges = self.halves[0].edges
         for index, half in enumerate(self.halves):
             generator = np.random.default_rng([self.options.seed, level, index])
-            plan = sampling.plan(
-                edges, self.reciprocal, len(self.wedge.rotations), wanted, odd=bool(index)
-            )
+            plan = sampling.plan(edges, self.reciprocal, self.elements, wanted, second=bool(index))
             vectors = [
-                sampling.shell_vectors(edges[k], edges[k + 1], wanted, self.wedge, generator)
+                sampling.shell_vectors(edges[k], edges[k + 1], wanted, generator)
                 for k in np.flatnonzero(plan.direct)
             ]
             if vectors:
@@ -282,9 +283,9 @@ class _Average:
 
 
 def default_limit(atoms: int) -> int:
-    """Return how many wavevectors can be solved in about half a minute on one core."""
+    """Return how many wavevectors can be solved in about a minute on one core."""
     seconds = 2e-5 + 4e-9 * (3 * atoms) ** 3
-    return int(np.clip(30 / seconds, 2000, 1_000_000))
+    return int(np.clip(45 / seconds, 4000, 1_500_000))
 
 
 def _ignore(_: object) -> None:

@@ -230,7 +230,8 @@ def _selected(
         wanted = share[bin_index(edges, length)]
         kept = np.flatnonzero(generator.random(len(rows)) * likely[columns] < wanted)
         kept = kept[np.argsort(rows[kept], kind="stable")]
-        yield rows[kept] + start, columns[kept], length[kept]
+        if len(kept):
+            yield rows[kept] + start, columns[kept], length[kept]
 
 
 def _largest_share(plan: sampling.Plan, edges: np.ndarray, inner: float, outer: float) -> float:

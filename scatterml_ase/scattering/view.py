@@ -28,11 +28,14 @@ class EnergyView:
         Of the bins to collect in: the same, and more beyond both ends.
     smear
         Share of each inner bin's content that arrives in each bin of the result, (energy, inner).
+    smooth
+        True where the standard deviation exceeds the bin, shape (energy,).
     """
 
     edges: np.ndarray
     inner_edges: np.ndarray
     smear: np.ndarray
+    smooth: np.ndarray
 
     @classmethod
     def make(cls, edges: np.ndarray, sigma: Any) -> Self:
@@ -53,7 +56,8 @@ class EnergyView:
         inner = np.concatenate([before, edges, after])
         inner_centres = (inner[1:] + inner[:-1]) / 2
         matrix = gaussian_matrix(inner, sigma(inner_centres))
-        return cls(edges, inner, matrix[len(before) : len(before) + len(centres)])
+        rows = slice(len(before), len(before) + len(centres))
+        return cls(edges, inner, matrix[rows], sigma(centres) > np.diff(edges))
 
     def density(self, content: np.ndarray) -> np.ndarray:
         """Return densities in 1/meV on the bins of the result from content of the inner bins."""

@@ -14,6 +14,7 @@ from scatterml_ase.scattering.one_phonon import one_phonon
 from scatterml_ase.scattering.path import PathScattering
 from scatterml_ase.scattering.powder import PowderScattering
 from scatterml_ase.scattering.scatterer import Scatterer, mean_square_displacements
+from scatterml_ase.testing import check_analyzer, check_result
 from scatterml_ase.units import BOLTZMANN, HBAR2_PER_AMU
 
 QUIET = {"progress": False}
@@ -178,10 +179,8 @@ def test_directions_and_meshes_give_one_shell_average(zincblende):
     by_mesh, by_direction = ShellSums(edges, energies), ShellSums(edges, energies)
     plan = sampling.Plan((48, 48, 48), 0, np.zeros(2, dtype=bool), np.ones(2))
     add_mesh(by_mesh, scatterer, plan, generator, lambda _: None)
-    rotations = zincblende.symmetry_operations
-    wedge = sampling.Wedge.of(sampling.laue_rotations(rotations, zincblende.crystal.cell))
     for inner, outer in pairwise(edges):
-        Q = sampling.shell_vectors(inner, outer, 20000, wedge, generator)
+        Q = sampling.shell_vectors(inner, outer, 20000, generator)
         add_vectors(by_direction, scatterer, Q, lambda _: None)
     difference = np.abs(by_mesh.mean() - by_direction.mean()).sum()
     assert difference < 0.012 * by_direction.mean().sum()
@@ -349,3 +348,16 @@ def test_a_missing_isotope_is_explained(zincblende):
     strange = replace(zincblende, crystal=replace(zincblende.crystal, masses=[31.0, 12.011]))
     with pytest.raises(InputError, match="31Si"):
         PowderScattering(**QUIET)(strange)
+
+
+@pytest.mark.parametrize(
+    "analyzer",
+    [
+        PowderScattering(300.0, q_edges=[1, 2, 3], tolerance=0.2, **QUIET),
+        PathScattering(300.0, path="GX", points=10),
+    ],
+    ids=lambda analyzer: type(analyzer).__name__,
+)
+def test_analyzers_and_their_results_keep_the_contract(zincblende, analyzer):
+    check_analyzer(analyzer, zincblende)
+    check_result(analyzer(zincblende))
