@@ -191,7 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if command.terminal.debug:
             raise
-        print("\nscatterml: interrupted; no half-written file was left.", file=sys.stderr)
+        goes_on = isinstance(command, Train)
+        after = "the same command goes on from here" if goes_on else "no half-written file was left"
+        print(f"\nscatterml: interrupted; {after}.", file=sys.stderr)
         return _INTERRUPTED
     return 0
 

@@ -18,7 +18,7 @@ from scatterml_ase.training.batches import batch_errors, epoch_order, plan_batch
 from scatterml_ase.training.checkpoint import Moving, RunState, load_checkpoint, save_checkpoint
 from scatterml_ase.training.config import TrainingConfig, read_config
 from scatterml_ase.training.losses import Errors, energy_weight, loss_value
-from scatterml_ase.training.machine import Clock, threads
+from scatterml_ase.training.machine import Clock, deferred_signals, threads
 from scatterml_ase.training.metrics import DatasetMetrics, model_cutoff, predict, summarize
 from scatterml_ase.training.optimize import (
     RunningMean,
@@ -62,6 +62,8 @@ def train(
     InputError
         If the configuration or the data cannot be used, before anything is computed; or if
         the training diverges.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM, when the checkpoint from which the run goes on is written.
     """
     if not isinstance(config, TrainingConfig):
         config = read_config(config, data=[data] if data else [])
@@ -131,22 +133,27 @@ class _Run:
         state, run = self.moving.state, self.config.run
         clock = Clock(state.seconds)
         saved = clock.seconds
-        with tqdm(
-            total=run.epochs,
-            initial=state.epoch,
-            desc="training",
-            unit="epoch",
-            disable=not progress,
-        ) as bar:
+        with (
+            deferred_signals() as stopped,
+            tqdm(
+                total=run.epochs,
+                initial=state.epoch,
+                desc="training",
+                unit="epoch",
+                disable=not progress,
+            ) as bar,
+        ):
             while not self._finished(clock):
                 order = epoch_order(len(self.train_graphs), seed=run.seed, epoch=state.epoch)
                 batches = plan_batches(self.train_graphs, order, run)
                 while state.batch < len(batches):
                     self._step(batches[state.batch], self._progress(len(batches), clock))
                     state.seconds = clock.seconds
-                    if clock.seconds - saved >= 60 * run.checkpoint_minutes:
+                    if stopped() or clock.seconds - saved >= 60 * run.checkpoint_minutes:
                         self.save()
                         saved = clock.seconds
+                    if stopped():
+                        raise KeyboardInterrupt
                 self._end_epoch(clock)
                 bar.update()
                 bar.set_postfix_str(_short(state.rows[-1]))

@@ -1,10 +1,13 @@
-"""Wall clock and threads of a run."""
+"""Wall clock, threads and signals of a run."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import torch
 
@@ -31,3 +34,33 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[Callable[[], bool]]:
+    """Hold back Ctrl-C and the batch system's SIGTERM; yield a question whether one came.
+
+    The block ends at a moment of its own choice, so that it can leave something consistent; the
+    second signal is not held back. Only a main thread receives signals: elsewhere none comes.
+    """
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        restore()
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    for kind in kinds:
+        signal.signal(kind, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        restore()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -98,6 +99,30 @@ def test_a_run_killed_in_mid_epoch_ends_bit_by_bit_where_it_would_have_ended(
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert rows(tmp_path / "whole") == rows(tmp_path / "killed")
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_of_the_last_step(config, tmp_path, monkeypatch, kind):
+    """Ctrl-C loses nothing, however long the checkpoints are apart."""
+    config = replaced(config, run={"checkpoint_minutes": 60.0})
+    run(config, tmp_path / "whole")
+    step, before = loop._Run._step, signal.getsignal(kind)
+
+    def signalling_step(self, members, progress):
+        step(self, members, progress)
+        if self.moving.state.steps == 3:
+            signal.raise_signal(kind)
+
+    monkeypatch.setattr(loop._Run, "_step", signalling_step)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "stopped")
+    assert signal.getsignal(kind) is before
+    monkeypatch.setattr(loop._Run, "_step", step)
+    run(config, tmp_path / "stopped")
+    one, two = (
+        load_file(tmp_path / name / "model/weights.safetensors") for name in ("whole", "stopped")
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_three_epochs_and_three_more_are_six(config, tmp_path):
