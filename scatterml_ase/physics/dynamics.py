@@ -82,6 +82,7 @@ def solve(
     q_direction: np.ndarray | None = None,
     eigenvectors: bool = True,
     velocities: bool = False,
+    report: Callable[[int], Any] | None = None,
 ) -> Solution:
     """Solve for the modes at many q-points.
 
@@ -97,6 +98,8 @@ def solve(
         Whether to return them (with the phases of atomic positions, as phonopy has them).
     velocities
         Whether to return group velocities in m/s.
+    report
+        Told the number of q-points each time some are done.
     """
     atoms = crystal.table.atoms
     count = len(q_reduced)
@@ -108,6 +111,8 @@ def solve(
         direction = None if q_direction is None else q_direction[part]
         dynamical = matrices(crystal, q_reduced[part], direction)
         frequencies[part], found = lattice.solve(dynamical, eigenvectors=eigenvectors or velocities)
+        if report is not None:
+            report(part.stop - part.start)
         if found is None:
             return
         if speeds is not None:

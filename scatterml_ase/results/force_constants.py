@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from tqdm import tqdm
 
 from scatterml_ase.physics import brillouin, dipole, dynamics, lattice, paths, sum_rules
 from scatterml_ase.results import checks, phonopy_border
@@ -114,6 +115,7 @@ class ForceConstants(Result):
         q_direction: np.ndarray | Sequence[float] | None = None,
         eigenvectors: bool = True,
         group_velocities: bool = False,
+        progress: bool = False,
     ) -> PhononModes:
         """Solve for the phonon modes at q-points.
 
@@ -131,15 +133,19 @@ class ForceConstants(Result):
             False saves time and memory.
         group_velocities
             Whether to compute ∂ω/∂q too.
+        progress
+            Whether to show a progress bar.
         """
         q = checks.check_q_points(q_reduced)
-        solution = dynamics.solve(
-            self._harmonic,
-            q,
-            q_direction=checks.check_directions(q_direction, len(q)),
-            eigenvectors=eigenvectors,
-            velocities=group_velocities,
-        )
+        with tqdm(total=len(q), desc="modes", unit=" q", disable=not progress) as bar:
+            solution = dynamics.solve(
+                self._harmonic,
+                q,
+                q_direction=checks.check_directions(q_direction, len(q)),
+                eigenvectors=eigenvectors,
+                velocities=group_velocities,
+                report=bar.update,
+            )
         return PhononModes(
             crystal=self.crystal,
             q_reduced=q,
@@ -158,6 +164,7 @@ class ForceConstants(Result):
         symmetry: bool = True,
         eigenvectors: bool = True,
         group_velocities: bool = False,
+        progress: bool = False,
     ) -> PhononModes:
         """Solve for the modes on a regular mesh of the Brillouin zone, otherwise as :meth:`modes`.
 
@@ -178,6 +185,7 @@ class ForceConstants(Result):
             weights=points.weights,
             eigenvectors=eigenvectors,
             group_velocities=group_velocities,
+            progress=progress,
         )
         return replace(modes, mesh=divisions, mesh_mapping=points.mapping, reduced=symmetry)
 
@@ -237,22 +245,23 @@ class ForceConstants(Result):
     def thermal(
         self,
         temperatures: np.ndarray | Sequence[float] | float | None = None,
-        mesh: Mesh = (20, 20, 20),
+        mesh: Mesh | PhononModes = (20, 20, 20),
     ) -> ThermalProperties:
         """Return heat capacity, entropy, free energy and displacements at temperatures in K.
 
         None stands for 0 to 1000 K in steps of 10 K. Displacements, which converge slowly, are
-        extrapolated from this mesh and one half as dense.
+        extrapolated from this mesh and one half as dense. ``mesh`` may be what :meth:`mesh_modes`
+        returned, which saves solving it again.
         """
         from scatterml_ase.results.thermal import thermal_properties
 
-        divisions = checks.check_mesh(mesh)
+        modes = mesh if isinstance(mesh, PhononModes) else self.mesh_modes(mesh)
+        divisions = modes.mesh or (0, 0, 0)
         coarse = None
         if min(divisions) >= 4:
-            n1, n2, n3 = ((n + 1) // 2 for n in divisions)
-            coarse = self.mesh_modes((n1, n2, n3))
+            coarse = self.mesh_modes([(n + 1) // 2 for n in divisions])
         kelvin = None if temperatures is None else np.asarray(temperatures, dtype=float)
-        return thermal_properties(self.mesh_modes(divisions), kelvin, coarse=coarse)
+        return thermal_properties(modes, kelvin, coarse=coarse)
 
     def sound_velocities(self, directions: np.ndarray | Sequence[Any] = (1, 0, 0)) -> np.ndarray:
         """Return the three sound velocities along Cartesian directions, in m/s.

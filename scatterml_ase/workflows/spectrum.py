@@ -242,9 +242,9 @@ def _observe(
     mesh = mesh_for(force_constants, options.mesh_spacing)
     with _stage("phonons", f"bands, density of states, thermal properties (mesh {mesh})", times):
         bands = force_constants.bands()
-        modes = force_constants.mesh_modes(mesh)
+        modes = force_constants.mesh_modes(mesh, progress=progress)
         dos = phonon_dos(modes)
-        thermal = force_constants.thermal(np.array(options.temperature), mesh)
+        thermal = force_constants.thermal(np.array(options.temperature), modes)
         stability = describe.describe_stability(modes)
         highest = stability["highest_frequency"]
     maps = []

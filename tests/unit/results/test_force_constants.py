@@ -294,3 +294,17 @@ def test_the_picture_shows_every_kind_of_pair(chloride):
     labels = sorted(text.get_text() for text in ax.get_legend().get_texts())
     assert labels == ["Cl–Cl", "Cl–Cs", "Cs–Cs"]
     np.testing.assert_allclose(min(ax.lines[0].get_xdata()), 4.1 * np.sqrt(0.75))
+
+
+def test_modes_solved_once_serve_the_thermal_properties_too(chloride):
+    again = chloride.thermal([100.0], (6, 6, 6))
+    given = chloride.thermal([100.0], chloride.mesh_modes((6, 6, 6)))
+    for name in ("heat_capacity", "entropy", ""):
+        np.testing.assert_array_equal(getattr(again, name), getattr(given, name))
+
+
+def test_a_progress_bar_counts_every_q_point(chloride, capsys):
+    chloride.modes(np.zeros((50, 3)), progress=True)
+    assert "50/50" in capsys.readouterr().err
+    chloride.modes(np.zeros((50, 3)))
+    assert capsys.readouterr().err == ""
