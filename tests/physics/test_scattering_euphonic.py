@@ -1,5 +1,6 @@
 """The same force constants in Euphonic give the same structure factors and powder maps."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -179,3 +180,34 @@ def test_symmetry_reduced_mesh_equals_all_points_of_the_peer(setting, peer):
     moved = vectors + 1e-7 * bragg[:, None]
     theirs = peers_map(peer, lengths, debye_waller, moved, edges, energies, (centres / length) ** 2)
     assert_same_map(sums.mean(), theirs)
+
+
+def test_structure_factors_of_a_polar_crystal(zincblende):
+    """With Born charges the two independent dipole sums agree at any Q, folded or not."""
+    from euphonic import ForceConstants, ureg
+
+    born, dielectric = np.array([2.7, -2.7])[:, None, None] * np.eye(3), 6.5 * np.eye(3)
+    polar = replace(zincblende, born_charges=born, dielectric=dielectric)
+    total = euphonic_force_constants(zincblende)
+    peer = ForceConstants.from_total_fc_with_dipole(
+        total.crystal,
+        total.force_constants,
+        total.sc_matrix,
+        total.cell_origins,
+        born=born * ureg("e"),
+        dielectric=dielectric * ureg("e**2 / (bohr * hartree)"),
+    )
+    hkl = scattering_vectors()
+    hkl[:20] *= 0.02  # near Γ, where the dipole term is largest
+    still = np.zeros((2, 3, 3))
+    ours = one_phonon(polar, hkl, TEMPERATURE, reduced=True, displacements=still)
+    modes = peer.calculate_qpoint_phonon_modes(hkl, asr=None, use_c=False)
+    lengths = peers_lengths(Scatterer.prepare(polar, TEMPERATURE, displacements=still))
+    theirs = modes.calculate_structure_factor(scattering_lengths=lengths)
+    energies = theirs.frequencies.to("meV").magnitude
+    np.testing.assert_allclose(ours.frequencies, energies, rtol=1e-6)
+    plain = zincblende.modes(hkl).frequencies
+    assert np.abs(plain - energies).max() > 10
+    expected = merged(energies, theirs.structure_factors.to("mbarn").magnitude)
+    values = merged(ours.frequencies, ours.loss - ours.gain)
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-7 * expected.max())
