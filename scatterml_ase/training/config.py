@@ -76,27 +76,27 @@ class LossConfig:
 
     Errors are measured in ``energy_unit`` eV/atom, ``force_unit`` eV/Å and ``stress_unit`` eV/Å³
     before ``kind`` is applied; ``huber`` is quadratic below 1 of these units and linear above.
-    From the fraction ``late_from`` of the run on, the energy weight is ``energy_late``.
+    Small units let the quiet crystal count beside the melt, as phonons need it. From the fraction ``late_from`` of the run on, the energy weight is ``energy_late``.
     """
 
     kind: Literal["huber", "l1", "l2"] = "huber"
     energy: float = 1.0
-    forces: float = 1.0
-    stress: float = 0.1
+    forces: float = 3.0
+    stress: float = 2.0
     energy_unit: float = 0.01
-    force_unit: float = 0.1
-    stress_unit: float = 0.005
-    energy_late: float | None = None
-    late_from: float = 0.7
+    force_unit: float = 0.03
+    stress_unit: float = 0.001
+    energy_late: float | None = 5.0
+    late_from: float = 0.6
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
     """Table ``[optimizer]``: Adam, its schedule, and the running mean of the weights."""
 
-    kind: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 5e-3
-    weight_decay: float = 0.0
+    kind: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = 0.01
+    weight_decay: float = 0.02
     amsgrad: bool = True
     clip_gradient: float | None = 10.0
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
@@ -104,7 +104,7 @@ class OptimizerConfig:
     final_fraction: float = 0.01
     plateau_factor: float = 0.5
     plateau_patience: int = 10
-    ema_decay: float = 0.99
+    ema_decay: float = 0.998
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ class RunConfig:
     ``minutes`` ends the run by the wall clock, and the schedule follows whichever of the two
     limits is nearer; runs are reproducible to the bit only without it. A batch is closed when it
     has ``batch_structures`` structures or would exceed ``batch_atoms`` atoms or ``batch_edges``
-    edges. ``select_energy`` (Å per atom) weighs the energy error (eV/atom) against the force error
+    edges. ``select_energy`` (atoms per Å) weighs the energy error (eV/atom) against the force error
     (eV/Å) when the best epoch is chosen.
     """
 
-    epochs: int = 200
+    epochs: int = 100
     minutes: float | None = None
     batch_structures: int = 4
     batch_atoms: int | None = None
