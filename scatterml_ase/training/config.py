@@ -76,7 +76,8 @@ class LossConfig:
 
     Errors are measured in ``energy_unit`` eV/atom, ``force_unit`` eV/Å and ``stress_unit`` eV/Å³
     before ``kind`` is applied; ``huber`` is quadratic below 1 of these units and linear above.
-    Small units let the quiet crystal count beside the melt, as phonons need it. From the fraction ``late_from`` of the run on, the energy weight is ``energy_late``.
+    Small units let the quiet crystal count beside the melt, as phonons need it. From the
+    fraction ``late_from`` of the run on, the energy weight is ``energy_late``.
     """
 
     kind: Literal["huber", "l1", "l2"] = "huber"

@@ -126,7 +126,7 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(config, tmp_path, monkeyp
 
 
 def test_three_epochs_and_three_more_are_six(config, tmp_path):
-    """With a loss and a rate that do not know the length of the run, a longer run goes on exactly."""
+    """Where loss and rate do not know the length of the run, a longer run goes on exactly."""
     config = replaced(config, optimizer={"schedule": "constant"}, loss={"energy_late": None})
     run(config, tmp_path / "six")
     run(replaced(config, run={"epochs": 3}), tmp_path / "three")
