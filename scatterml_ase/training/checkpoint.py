@@ -104,24 +104,28 @@ def load_checkpoint(path: Path, moving: Moving, *, identity: dict[str, Any]) -> 
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state = RunState(**header["state"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            explain(
-                f"The checkpoint {str(path)!r} cannot be read",
-                str(error) or type(error).__name__,
-                "Start anew (resume=False, or --fresh)",
-            )
-        ) from error
+        raise _unusable(path, str(error) or type(error).__name__) from error
     _require_same(header["identity"], identity, path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "best": {}, "optimizer": {}}
     for name, value in tensors.items():
         prefix, rest = name.split("/", 1)
         parts[prefix][rest] = value
-    moving.model.load_state_dict(parts["model"])
+    try:
+        moving.model.load_state_dict(parts["model"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise _unusable(path, f"the architecture has changed since: {reason}") from error
     moving.mean.weights = parts["mean"]
     moving.best = parts["best"]
     _load_optimizer(moving.optimizer, parts["optimizer"])
-    moving.state = RunState(**header["state"])
+    moving.state = state
+
+
+def _unusable(path: Path, why: str) -> InputError:
+    what = f"The checkpoint {str(path)!r} cannot be read"
+    return InputError(explain(what, why, "Start anew (resume=False, or --fresh)"))
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
