@@ -16,12 +16,16 @@ import numpy as np
 import torch
 from ase import Atoms
 from matscipy.neighbours import neighbour_list
+from scipy.spatial import KDTree
 from torch_geometric.data import Batch, Data
 
 from scatterml_ase.errors import InputError, explain
 
 # A periodic cell thinner than this (Å) is a mistake: no two lattice planes of matter are closer.
 _THINNEST_CELL = 0.05
+# matscipy sorts atoms into bins as wide as the cutoff. Beyond so many bins, and so many per atom,
+# nearly all are empty: visiting them takes seconds to minutes, a tree milliseconds.
+_MOST_BINS, _MOST_BINS_PER_ATOM = 2e6, 50
 
 
 def graph_from_atoms(atoms: Atoms, cutoff: float) -> Data:
@@ -115,6 +119,9 @@ def neighbours(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.
     positions, cell, origin = atoms.positions, atoms.cell.array, np.zeros(3)
     if not atoms.pbc.all():
         positions, cell, origin = _box(positions, cell, atoms.pbc, cutoff)
+    bins = abs(np.linalg.det(cell / float(cutoff)))
+    if bins > max(_MOST_BINS, _MOST_BINS_PER_ATOM * len(atoms)):
+        return _neighbours_in_emptiness(positions, cell, atoms.pbc, float(cutoff))
     centres, others, shifts = neighbour_list(
         "ijS",
         positions=positions,
@@ -158,6 +165,42 @@ def _close_gaps(coordinates: np.ndarray, widest: float) -> np.ndarray:
     closed = coordinates.copy()
     closed[order[1:]] -= np.cumsum(excess)
     return closed
+
+
+def _neighbours_in_emptiness(
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find neighbours with a tree, whose cost does not grow with the size of the box."""
+    inverse = np.linalg.inv(cell)  # columns are normals of the faces, as long as 1/height
+    scaled = positions @ inverse
+    wraps = np.where(pbc, np.floor(scaled), 0.0)
+    home = positions - wraps @ cell
+    margin = cutoff * np.linalg.norm(inverse, axis=0) * (1 + 1e-9)  # of the box, in scaled units
+    owner, shift = _images(scaled - wraps, margin, pbc)
+    images = home[owner] + shift @ cell
+    pairs = KDTree(home).query_ball_tree(KDTree(images), cutoff * (1 + 1e-9))
+    centres = np.repeat(np.arange(len(home)), [len(found) for found in pairs])
+    found = np.array([k for row in pairs for k in row], dtype=np.int64)
+    near = np.linalg.norm(images[found] - home[centres], axis=1) < cutoff
+    near &= (owner[found] != centres) | shift[found].any(axis=1)  # no atom neighbours itself
+    centres, found = centres[near], found[near]
+    others = owner[found]
+    shifts = shift[found] + wraps[centres] - wraps[others]
+    return centres, others, shifts.astype(np.int64)
+
+
+def _images(scaled: np.ndarray, margin: np.ndarray, pbc: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return atoms (m,) and shifts (m, 3) of all images inside the box and its margin."""
+    owner, shift = np.arange(len(scaled)), np.zeros((len(scaled), 3))
+    for axis in np.flatnonzero(pbc):
+        reach = int(np.ceil(margin[axis]))
+        steps = np.repeat(np.arange(-reach, reach + 1), len(owner))
+        owner, shift = np.tile(owner, 2 * reach + 1), np.tile(shift, (2 * reach + 1, 1))
+        shift[:, axis] = steps
+        place = scaled[owner, axis] + steps
+        inside = (place >= -margin[axis]) & (place <= 1 + margin[axis])
+        owner, shift = owner[inside], shift[inside]
+    return owner, shift
 
 
 def check_structure(atoms: Atoms) -> None:

@@ -1,5 +1,7 @@
 """Graphs have the neighbours ASE finds, for every kind of structure, alone and batched."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.neighborlist import primitive_neighbor_list
 
+from scatterml_ase import graph as graph_module
 from scatterml_ase.errors import InputError
 from scatterml_ase.graph import batch_graphs, edge_vectors, graph_from_atoms, neighbours
 from scatterml_ase.testing import structure_kinds
@@ -53,6 +56,48 @@ def test_neighbours_of_random_cells_with_any_pbc_are_those_of_ase():
         pbc = generator.integers(0, 2, size=3).astype(bool)
         atoms = Atoms("H" * len(scaled), scaled_positions=scaled, cell=cell, pbc=pbc)
         assert as_set(*neighbours(atoms, 3.1)) == as_set(*ase_neighbours(atoms, 3.1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tree_for_empty_boxes_finds_what_ase_finds(kind, monkeypatch):
+    monkeypatch.setattr(graph_module, "_MOST_BINS", 0)
+    monkeypatch.setattr(graph_module, "_MOST_BINS_PER_ATOM", 0)
+    for cutoff in CUTOFFS:
+        atoms = KINDS[kind]
+        assert as_set(*neighbours(atoms, cutoff)) == as_set(*ase_neighbours(atoms, cutoff))
+    test_neighbours_of_random_cells_with_any_pbc_are_those_of_ase()
+
+
+def in_a_huge_box(size):
+    """Two dimers, one across a corner of a skew box, one of them far outside of it."""
+    cell = size * np.array([[1, 0, 0], [0.3, 1, 0], [0, 0.2, 1]])
+    scaled = np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 0], [1, 1, 1]])
+    return Atoms("H4", scaled @ cell + [[0, 0, 0], [0.7, 0, 0], [0.3, 0, 0], [-0.4, 0, 0]],
+                 cell=cell, pbc=True)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [
+        in_a_huge_box(1e4),
+        in_a_huge_box(1e5),
+        Atoms("Si2", [[0, 0, 0], [0, 0, 2]], cell=[4, 4, 3e7], pbc=True),
+        Atoms("Si500", np.arange(500)[:, None] * np.ones(3) * 2),  # a chain along the diagonal
+        Atoms("H2", [[0, 0, 0], [0, 0, 1]], cell=[1e5, 9e4, 1], pbc=[True, True, False]),
+    ],
+    ids=["10 µm box", "0.1 mm box", "slab in 3 mm", "diagonal chain", "wide slab"],
+)
+def test_huge_empty_boxes_are_no_obstacle(atoms):
+    start = time.perf_counter()
+    edges = as_set(*neighbours(atoms, 5.0))  # a warning of matscipy would be an error here
+    assert time.perf_counter() - start < 1.0
+    assert edges and edges == as_set(*ase_neighbours(atoms, 5.0))
+
+
+def test_a_tiny_cutoff_costs_nothing():
+    start = time.perf_counter()
+    assert len(neighbours(bulk("Si").repeat(4), 0.01)[0]) == 0
+    assert time.perf_counter() - start < 1.0
 
 
 def test_a_batch_has_the_edges_of_its_structures():
