@@ -59,7 +59,7 @@ class TorchCalculator(Calculator):
         **options: Any,
     ) -> None:
         self.dtype = as_dtype(dtype or "float64")
-        self.device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0"
+        self.device = _usable(device)
         self.model = _ready(model, self.dtype, self.device)
         config: Any = model.config
         self.cutoff = float(config.cutoff)
@@ -201,6 +201,20 @@ class TorchCalculator(Calculator):
 def has_stress(atoms: Atoms) -> bool:
     """Tell whether stress, energy per strain and volume, is defined for a structure."""
     return bool(atoms.pbc.any()) and atoms.cell.rank == 3
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """Return the device as torch names it (``"cuda"`` becomes ``"cuda:0"``) if it is there."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(
+            explain(
+                f"Device {str(device)!r} cannot be used",
+                str(error).splitlines()[0],
+                "Pass device='cpu', or install a torch that supports it",
+            )
+        ) from error
 
 
 def _ready(model: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> torch.nn.Module:

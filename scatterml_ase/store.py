@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -196,14 +197,16 @@ def _identity(architecture: str, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _find(name_or_path: str | Path) -> Path:
-    shipped = models_directory() / str(name_or_path)
-    for directory in (shipped, Path(name_or_path)):
-        if directory.is_dir():
-            return directory
+    name = str(name_or_path)
+    plain = Path(name).name == name  # only words are names; "." and "../si" are paths
+    with suppress(OSError):  # a name too long for any file
+        for directory in (models_directory() / name if plain else Path(name), Path(name)):
+            if name and directory.is_dir():
+                return directory
     names = ", ".join(card.name for card in list_models()) or "none"
     raise ModelError(
         explain(
-            f"No model {str(name_or_path)!r}",
+            f"No model {name!r}",
             "it is neither the name of a shipped model nor an existing folder",
             f"Use one of the shipped models ({names}) or the path of a model folder",
         )
@@ -228,6 +231,10 @@ def _read_weights(directory: Path, card: Card) -> dict[str, torch.Tensor]:
         raise damaged(directory, f"{WEIGHTS} is no safetensors file ({error})") from error
     if metadata != _identity(card.architecture, card.config):
         raise damaged(directory, f"architecture or config in {CARD} are not those of the weights")
+    config = {"species": list(card.species), "cutoff": card.cutoff}
+    for entry, value in config.items():
+        if card.config.get(entry, value) != value:
+            raise damaged(directory, f"{entry} in {CARD} is {value}, but its config says otherwise")
     return weights
 
 

@@ -9,7 +9,8 @@ import torch
 from ase import Atoms
 
 from scatterml_ase.calculator import TorchCalculator
-from scatterml_ase.errors import explain, name_species
+from scatterml_ase.card import Card
+from scatterml_ase.errors import ModelError, explain, name_species
 from scatterml_ase.store import covering_models, load_model
 
 
@@ -42,6 +43,8 @@ class PotentialCalculator(TorchCalculator):
         if not isinstance(model, torch.nn.Module):
             model = load_model(model, dtype)
         card = getattr(model, "card", None)
+        if card is not None:
+            _check_card(card)
         identity = (
             {"model": type(model).__name__}
             if card is None
@@ -54,11 +57,29 @@ class PotentialCalculator(TorchCalculator):
         fix = (
             f"Use PotentialCalculator({others[0]!r})"
             if others
-            else "No shipped model covers all of them: pass another ASE calculator or train one "
-            "(scatterml train)"
+            else "Pass another ASE calculator or train a model (scatterml train)"
         )
         return explain(
             f"{name_species(unknown)} is not in model {self.label_of_model!r}",
-            f"it knows {name_species(self.species)}",
+            f"it knows {name_species(self.species)}"
+            + ("" if others else ", and no shipped model covers all elements of the structure"),
             f"{fix}; list_models() shows the elements of every model",
         )
+
+
+def _check_card(card: Card) -> None:
+    """Refuse a model that is no potential in ASE's units: its numbers would mean something else."""
+    units = {"energy": "eV", "length": "angstrom"}
+    if card.task != "potential":
+        problem = f"its task is {card.task!r}"
+    elif {**units, **card.units} != units:
+        problem = f"its card states the units {card.units}"
+    else:
+        return
+    raise ModelError(
+        explain(
+            f"Model {card.name!r} is not for PotentialCalculator",
+            f"{problem}, but a potential in {units} is needed",
+            "Choose another model, see list_models()",
+        )
+    )

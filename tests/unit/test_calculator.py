@@ -325,8 +325,27 @@ def test_the_error_for_unknown_species_names_a_model_that_covers_them(
     calculator = PotentialCalculator("si")
     with pytest.raises(ModelError, match=r"C is not in model 'si'.*PotentialCalculator\('sic'\)"):
         calculator.get_forces(bulk("SiC", "zincblende", a=4.36))
-    with pytest.raises(ModelError, match=r"No shipped model covers all of them"):
+    with pytest.raises(ModelError, match=r"no shipped model covers all elements.*Pass another"):
         calculator.get_forces(bulk("GaAs", "zincblende", a=5.65))
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99"])
+def test_a_device_that_is_not_there_is_an_explained_error(morse_model, device):
+    with pytest.raises(ModelError, match=rf"Device '{device}' cannot be used.*device='cpu'"):
+        TorchCalculator(morse_model, device=device)
+
+
+@pytest.mark.parametrize(
+    ("about", "problem"),
+    [
+        ({"task": "potential", "units": {"energy": "kcal/mol"}}, "kcal/mol"),
+        ({"task": "dos"}, "its task is 'dos'"),
+    ],
+)
+def test_a_model_of_something_else_is_no_potential(tmp_path, random_potential, about, problem):
+    save_model(random_potential, tmp_path / "odd", about)
+    with pytest.raises(ModelError, match=rf"'odd' is not for PotentialCalculator.*{problem}"):
+        PotentialCalculator(tmp_path / "odd")
 
 
 def test_neighbours_are_searched_once_per_structure(calculator, monkeypatch):

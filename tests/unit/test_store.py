@@ -169,6 +169,23 @@ def test_a_missing_model_names_the_shipped_ones(shipped, folder):
         load_model("germanium")
 
 
+def test_paths_are_paths_and_names_are_names(shipped, folder, monkeypatch):
+    (shipped / "elsewhere").mkdir()
+    monkeypatch.chdir(shipped / "elsewhere")
+    assert load_model("sic").card.name == "sic"  # a name, though no folder here is called so
+    assert load_model("../sic").card.name == "sic"  # from here, not from the shipped models
+    with pytest.raises(ModelError, match=r"No model 'elsewhere/\.\./sic'"):
+        load_model("elsewhere/../sic")
+    monkeypatch.chdir(folder)
+    assert load_model(".").card.name == "sic"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 5000, None, 3])
+def test_what_cannot_be_a_model_is_explained_too(shipped, folder, name):
+    with pytest.raises(ModelError, match=r"No model .*shipped models \(sic\)"):
+        load_model(name)
+
+
 def truncate(folder):
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -205,6 +222,8 @@ def edited_config(folder):
         (lambda f: edit_card(f, format=99), r"format 99.*pip install -U"),
         (lambda f: edit_card(f, architecture="os.system"), r"not those of the weights"),
         (edited_config, r"not those of the weights"),
+        (lambda f: edit_card(f, species=[6, 14, 29]), r"species .* its config says otherwise"),
+        (lambda f: edit_card(f, cutoff=4.0), r"cutoff .* its config says otherwise"),
         (lambda f: (f / "weights.safetensors").unlink(), r"weights.safetensors is missing"),
         (truncate, r"truncated or edited"),
         (flip_a_bit, r"truncated or edited"),
