@@ -81,7 +81,7 @@ class Spectrum:
                 self.structure, self.calculator, self.physics, progress=not self.terminal.quiet
             )
             logging.getLogger("scatterml_ase.cli").info("drawing and writing …")
-            result.save(folder)
+            result.save(folder, progress=not self.terminal.quiet)
         except BaseException:
             if not existed:
                 with suppress(OSError):
@@ -238,6 +238,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 
 
 def _stem(structure: str) -> str:
-    """Name the output folder: ``data/Si.cif`` gives ``Si``, ``NaCl:rocksalt:5.64`` ``NaCl``."""
+    """Name the output folder: ``data/Si.cif.gz`` gives ``Si``, ``NaCl:rocksalt:5.64`` ``NaCl``."""
     name = Path(structure).name if Path(structure).exists() else structure.partition(":")[0]
+    name = re.sub(r"\.(gz|bz2|xz)$", "", name)
     return re.sub(r"[^\w.+-]", "_", Path(name).stem) or "structure"

@@ -189,7 +189,7 @@ def _known(name: str, argument: str | None) -> BaseCalculator:
     known = KNOWN_CALCULATORS[name]
     if known.argument and not argument:
         raise InputError(
-            explain(f"Calculator {name!r} needs a model", f"{name} ships none: it is "
+            explain(f"Calculator {name!r} needs a model", f"{name} ships none; it takes "
                     f"{known.argument}", f"Pass --calculator {name}:PATH")
         )  # fmt: skip
     try:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from tqdm import tqdm
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.errors import InputError, explain
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _SHELLS, _WIDTH = 160, 1 / 40
+# Options that are numbers: the open range they lie in, what they are, and an example.
+_RANGES = {
+    "minimum_length": (0, 100, "a distance in Å between images of an atom", 15),
+    "mesh_spacing": (0, 2, "a distance in 1/Å between q-points", 0.08),
+    "q_max": (0, 100, "a |Q| in 1/Å", 8),
+    "tolerance": (0, 1, "mean |error| / mean intensity", 0.05),
+}
 _FORCE_CONSTANTS = (".yaml", ".yml", ".nxs", ".hdf5", ".h5")
 
 
@@ -67,31 +76,34 @@ class SpectrumResult:
             chosen = min(self.sqw, key=lambda sqw: abs(sqw.temperature - temperature))
         return draw_spectrum(self, chosen)
 
-    def save(self, folder: str | Path) -> dict[str, Path]:
+    def save(self, folder: str | Path, *, progress: bool = False) -> dict[str, Path]:
         """Write results, pictures and summary to a folder; return the paths by name.
 
-        Each file appears complete or not at all, the summary last.
+        Each file appears complete or not at all, the summary last. ``progress`` shows a bar.
         """
         folder = writable_folder(folder, create=True)
-        paths = {
-            name: getattr(self, name).save(folder / f"{name}.nxs")
-            for name in ("force_constants", "bands", "dos", "thermal")
-        }
-        for sqw in self.sqw:
-            name = f"sqw_{sqw.temperature:g}K"
-            paths[name] = sqw.save(folder / f"{name}.nxs")
-        paths["relaxed"] = folder / "relaxed.extxyz"
-        with atomic_write(paths["relaxed"]) as temporary:
-            self.atoms.write(temporary, format="extxyz")
-        figure = self.plot()
-        for ending in ("png", "pdf"):
-            paths[ending] = folder / f"spectrum.{ending}"
-            with atomic_write(paths[ending]) as temporary:
-                figure.savefig(temporary, dpi=200)
-        paths["summary"] = folder / "summary.json"
-        with atomic_write(paths["summary"]) as temporary:
-            temporary.write_text(json.dumps(self.summary, indent=2, ensure_ascii=False) + "\n")
+        writers = self._writers()
+        paths = {name: folder / file for name, (file, _) in writers.items()}
+        bar = tqdm(writers.items(), desc="writing", unit=" files", disable=not progress)
+        for name, (_, write) in bar:
+            with atomic_write(paths[name]) as temporary:
+                write(temporary)
         return paths
+
+    def _writers(self) -> dict[str, tuple[str, Callable[[Path], Any]]]:
+        """Return, by name, each file and the function that writes it to a path."""
+        names = ("force_constants", "bands", "dos", "thermal")
+        results = {name: getattr(self, name) for name in names}
+        results |= {f"sqw_{sqw.temperature:g}K": sqw for sqw in self.sqw}
+        text = json.dumps(self.summary, indent=2, ensure_ascii=False) + "\n"
+        figure = self.plot()
+        return {
+            **{name: (f"{name}.nxs", result.save) for name, result in results.items()},
+            "relaxed": ("relaxed.extxyz", partial(self.atoms.write, format="extxyz")),
+            "png": ("spectrum.png", partial(figure.savefig, dpi=200)),
+            "pdf": ("spectrum.pdf", partial(figure.savefig, dpi=200)),
+            "summary": ("summary.json", partial(Path.write_text, data=text, encoding="utf-8")),
+        }
 
 
 def spectrum(
@@ -132,7 +144,7 @@ def spectrum(
         atoms = force_constants.crystal.to_atoms()
         return _observe(atoms, force_constants, options, times, progress=progress)
     with _stage("setup", "reading the structure, loading the calculator", times):
-        atoms = _prepare(structure, calculator)
+        atoms = _prepare(structure, calculator, progress=progress)
     if options.relax:
         from scatterml_ase.workflows.relax import relax
 
@@ -146,23 +158,32 @@ def spectrum(
 def check_options(options: SpectrumOptions) -> None:
     """Refuse impossible options before anything is computed."""
     temperatures = np.asarray(options.temperature, dtype=float)
-    if temperatures.ndim != 1 or not len(temperatures) or not np.all(temperatures >= 0):
+    if (
+        temperatures.ndim != 1
+        or not len(temperatures)
+        or not np.all((temperatures >= 0) & np.isfinite(temperatures))
+    ):
         what = f"temperature={options.temperature} cannot be used"
         fix = "Give one or more temperatures such as (100, 300)"
         raise InputError(explain(what, "temperatures are numbers ≥ 0 in K", fix))
-    if not 0 < options.mesh_spacing < 2:
-        what = f"mesh_spacing={options.mesh_spacing} cannot be used"
-        raise InputError(explain(what, "it is a distance in 1/Å", "Give a number such as 0.08"))
+    for name, (smallest, largest, meaning, example) in _RANGES.items():
+        value = getattr(options, name)
+        if value is not None and not smallest < value < largest:
+            raise InputError(
+                explain(
+                    f"{name}={value} cannot be used",
+                    f"it is {meaning}, more than {smallest} and less than {largest}",
+                    f"Give a number such as {example}",
+                )
+            )
     if options.supercell is not None:
         from scatterml_ase.phonons.supercell import supercell_matrix
 
         supercell_matrix(options.supercell)
-    if options.q_max is not None and not 0 < options.q_max < 100:
-        what = f"q_max={options.q_max} cannot be used"
-        raise InputError(explain(what, "it is a |Q| in 1/Å", "Give a number such as 8"))
-    from scatterml_ase.scattering.view import resolve_instrument
+    from scatterml_ase.scattering.view import energy_widths, resolve_instrument
 
     resolve_instrument(options.instrument, options.incident_energy)
+    energy_widths(None, None, options.energy_fwhm or 0.0)
 
 
 # -- stages ---------------------------------------------------------------------------------------
@@ -188,18 +209,23 @@ def _given(source: Any) -> ForceConstants:
     return source if isinstance(source, ForceConstants) else read_force_constants(source)
 
 
-def _prepare(structure: Atoms | str | Path, calculator: BaseCalculator | str | None) -> Atoms:
+def _prepare(
+    structure: Atoms | str | Path, calculator: BaseCalculator | str | None, *, progress: bool
+) -> Atoms:
     """Return the checked crystal with a calculator that can compute it."""
     from scatterml_ase.workflows.calculators import make_calculator, require_results
 
-    if isinstance(structure, Atoms):
-        check_crystal(structure)
-        atoms = structure.copy()
-        atoms.calc = make_calculator(calculator or structure.calc, atoms=atoms)
-    else:
-        atoms = read_structure(structure)
-        atoms.calc = make_calculator(calculator, atoms=atoms)
-    require_results(atoms)
+    with tqdm(desc="setting up", total=3, unit=" steps", disable=not progress) as bar:
+        if isinstance(structure, Atoms):
+            check_crystal(structure)
+            atoms, own = structure.copy(), structure.calc
+        else:
+            atoms, own = read_structure(structure), None
+        bar.update()
+        atoms.calc = make_calculator(calculator or own, atoms=atoms)
+        bar.update()
+        require_results(atoms)
+        bar.update()
     return atoms
 
 

@@ -56,7 +56,7 @@ def read_structure(text: str | Path) -> Atoms:
     if path.is_file():
         atoms = _read_file(path)
     elif path.exists() and str(text) not in atomic_numbers:  # a folder Si is no obstacle
-        raise InputError(explain(f"{str(text)!r} is a folder", "no structure in itself", _FIX))
+        raise InputError(explain(f"{str(text)!r} is a folder", "a structure is one file", _FIX))
     else:
         atoms = _build(str(text))
     check_crystal(atoms)
@@ -140,7 +140,7 @@ def _refuse_partial_occupancy(atoms: Atoms, path: Path) -> None:
             share = ", ".join(f"{symbol} {value:g}" for symbol, value in site.items())
             raise InputError(
                 explain(
-                    f"{str(path)!r} is a disordered crystal: a site is occupied by {share}",
+                    f"{str(path)!r} is disordered, with a site occupied by {share}",
                     "forces exist for ordered arrangements only",
                     "Make an ordered structure (for example a supercell) and give that",
                 )
@@ -167,7 +167,9 @@ def _build(text: str) -> Atoms:
     name, *rest = text.split(":")
     looks_like_a_file = "/" in text or "\\" in text or "." in name
     if looks_like_a_file:
-        raise InputError(explain(f"There is no file {text!r}", "nothing to read", _FIX))
+        raise InputError(
+            explain(f"There is no file {text!r}", "a name with a dot or a slash is a file", _FIX)
+        )
     if not rest and name not in atomic_numbers:
         why = "there is no such file, and it is not an element"
         raise InputError(explain(f"{text!r} is no structure", why, _FIX))

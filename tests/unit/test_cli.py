@@ -40,7 +40,8 @@ def test_the_main_job_writes_its_folder_and_prints_a_table(tmp_path, capsys):
     assert status == 0
     assert "heat capacity" in shown.out
     assert str(folder) in shown.out
-    assert "relaxing" in shown.err  # progress
+    for stage in ("setting up", "relaxing", "displacements", "modes", "Powder average", "writing"):
+        assert f"{stage}:" in shown.err  # a progress bar
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["thermal"]["temperatures"] == [100.0, 300.0]
     assert (folder / "spectrum.png").read_bytes().startswith(b"\x89PNG")
@@ -60,6 +61,8 @@ def test_the_folder_is_named_after_the_structure(tmp_path, monkeypatch):
     assert run("spectrum", "copper oxide.vasp", "-c", "emt", "--quiet", *FAST) == 0
     assert (tmp_path / "copper_oxide_spectrum" / "summary.json").is_file()
     assert cli._stem("NaCl:rocksalt:5.64") == "NaCl"
+    (tmp_path / "MgO.cif.gz").touch()
+    assert cli._stem("MgO.cif.gz") == "MgO"
 
 
 def damaged_model(tmp_path):
