@@ -278,14 +278,18 @@ class Result:
 
 
 def freeze(value: Any) -> Any:
-    """Return plain values: tuples for lists and arrays, read-only mappings for dicts."""
+    """Return plain values: tuples for lists and arrays, read-only mappings for dicts.
+
+    What JSON has no word for comes out as a file would give it back: keys as strings, complex
+    numbers as (real, imaginary).
+    """
     if isinstance(value, np.ndarray | np.generic):
         return freeze(value.tolist())
     if isinstance(value, Mapping):
-        return MappingProxyType({key: freeze(item) for key, item in value.items()})
+        return MappingProxyType({str(key): freeze(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return tuple(freeze(item) for item in value)
-    return value
+    return (value.real, value.imag) if isinstance(value, complex) else value
 
 
 def thaw(value: Any) -> Any:

@@ -152,11 +152,10 @@ class Instrument:
         )
 
     def largest_q(self, energy_transfer: np.ndarray, incident_energy: float) -> float:
-        """Return the largest |Q| in Å⁻¹ seen at any of the energy transfers in meV."""
+        """Return the largest |Q| in Å⁻¹ seen at energy transfers in meV, 0 if none can be."""
         last = max(last for _, last in self.two_theta)
-        return float(
-            np.nanmax(kinematics.border(energy_transfer, incident_energy, last, self.geometry))
-        )
+        q = kinematics.border(energy_transfer, incident_energy, last, self.geometry)
+        return float(np.max(q, initial=0.0, where=np.isfinite(q)))
 
     def check_incident_energy(self, incident_energy: float | None) -> float:
         """Return E_i in meV, after checking it.
@@ -176,7 +175,9 @@ class Instrument:
                     f"Give incident_energy in meV ({self.name} offers {offered})",
                 )
             )
-        if not np.isfinite(incident_energy) or not max(smallest, 0) < incident_energy <= largest:
+        if not np.isfinite(incident_energy) or not (
+            incident_energy > 0 and smallest <= incident_energy <= largest
+        ):
             raise InputError(
                 explain(
                     f"{self.name} cannot run with an incident energy of {incident_energy} meV",

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_POINTS = 250
+_FIRST_IN_ALL = 4000
+"""Few shells start with more points each: two samples of one bin agree too easily by chance."""
+_SMALLEST_STEP = 2.0
+"""How many times more points are added, at least: the same mesh again would add nothing new."""
 _LARGEST_STEP = 6.0
 _DEFAULT_Q_MAX = 8.0
 _DEFAULT_SHELLS = 160
@@ -162,7 +166,7 @@ class PowderScattering:
             return np.linspace(0.0, _DEFAULT_Q_MAX, _DEFAULT_SHELLS + 1)
         largest = instrument.largest_q(energy_edges, incident_energy)
         step = 0.05 if largest <= 12 else 0.1
-        return step * np.arange(int(np.ceil(largest / step)) + 1)
+        return step * np.arange(max(1, int(np.ceil(largest / step))) + 1)
 
     def _options(self, instrument: Instrument | None) -> dict[str, Any]:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -225,8 +229,10 @@ class _Average:
     def converge(self) -> None:
         """Add samples until the tolerance is met or the limit is reached."""
         options = self.options
-        limit = options.maximum_wavevectors or default_limit(self.scatterer.atoms)
-        wanted = _FIRST_POINTS
+        limit = options.maximum_wavevectors
+        if limit is None:
+            limit = default_limit(self.scatterer.atoms)
+        wanted = max(_FIRST_POINTS, min(_FIRST_IN_ALL, limit // 4) // len(self.mask))
         with tqdm(desc="Powder average", unit=" q", disable=not options.progress) as bar:
             for level in range(100):
                 before = self.wavevectors
@@ -238,8 +244,8 @@ class _Average:
                     return
                 # The error falls as one over the root of the total number of points.
                 missing = (1.1 * self.relative_error / options.tolerance) ** 2 - 1
-                factor = min(_LARGEST_STEP, max(1.0, missing))
-                cost = (self.wavevectors - before) * factor**1.0
+                factor = min(_LARGEST_STEP, max(_SMALLEST_STEP, missing))
+                cost = (self.wavevectors - before) * factor
                 if self.wavevectors + cost > limit:
                     factor *= (limit - self.wavevectors) / cost
                     if factor < 0.25:
@@ -263,11 +269,12 @@ class _Average:
     def _compare(self) -> None:
         """Estimate the error of the mean of the two samples: half their difference."""
         one, two = (self.energies.density(np.nan_to_num(half.mean())) for half in self.halves)
-        total = (one + two)[self.mask].sum()
+        shown = self.mask & ~self.elastic()
+        total = (one + two)[shown].sum()
         if total <= 0:
             self.relative_error = 0.0
             return
-        self.relative_error = float(np.abs(one - two)[self.mask].sum() / total)
+        self.relative_error = float(np.abs(one - two)[shown].sum() / total)
 
     def _warn_of_error(self) -> None:
         error, tolerance = 100 * self.relative_error, 100 * self.options.tolerance

@@ -118,10 +118,20 @@ def plan(
     scale = _SECOND if second else 1.0
     n1, n2, n3 = (max(1, round(float(value) * scale)) + int(second) for value in divisions)
     actual = n1 * n2 * n3 / zone / elements
-    points = 4 / 3 * np.pi * np.diff(edges**3) * actual
+    points = 4 / 3 * np.pi * np.diff(edges**3) * actual * _evenness(edges)
     direct = points < wanted / _ADVANTAGE
     share = np.where(direct, 0.0, np.minimum(1.0, _SURPLUS * wanted / np.maximum(points, 1e-300)))
     return Plan((n1, n2, n3), wanted, direct, share)
+
+
+def _evenness(edges: np.ndarray) -> np.ndarray:
+    """Return how many of a shell's mesh points count, for their weights go as 1/Q²: 0 to 1.
+
+    Points even in volume with weights w stand for (Σw)²/Σw² even ones, a share 3ab/(a² + ab + b²)
+    between radii a and b. It is 0 for the ball around the origin, which single directions fill.
+    """
+    inner, outer = edges[:-1], edges[1:]
+    return 3 * inner * outer / (inner**2 + inner * outer + outer**2)
 
 
 def irreducible_mesh(

@@ -65,7 +65,9 @@ class Scatterer:
         InputError
             If the temperature is negative, a scattering length is missing, or shapes do not fit.
         """
-        check_temperatures(temperature)
+        if len(check_temperatures(temperature)) != 1:
+            what = f"temperature={temperature} is more than one"
+            raise InputError(explain(what, "a spectrum has one", "Make one spectrum for each"))
         crystal = force_constants.crystal
         names, values = lengths.scattering_lengths(
             crystal.numbers, crystal.masses, scattering_lengths
@@ -121,6 +123,9 @@ class Scatterer:
     def provenance(self) -> dict[str, Any]:
         """Return where lengths come from and what they are."""
         unique = dict(zip(self.names, self.lengths, strict=True))
+        for index, (name, value) in enumerate(zip(self.names, self.lengths, strict=True)):
+            if value != unique.get(name):  # a length given by index
+                unique[f"{name} (atom {index})"] = value
         return {
             **self.force_constants.provenance,
             "scattering_length_table": lengths.TABLE,

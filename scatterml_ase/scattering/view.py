@@ -11,9 +11,12 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, gaussian_matrix
 from scatterml_ase.scattering.instruments import Instrument, find_instrument
+from scatterml_ase.scattering.scatterer import MINIMUM_FREQUENCY
 
 _MARGIN = 4.0
 """How many standard deviations beyond the ends of the energy axis matter."""
+_FINEST = 400
+"""Into how many bins at most that margin is cut: each a hundredth of a standard deviation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,8 @@ class EnergyView:
         """
         centres = (edges[1:] + edges[:-1]) / 2
         reach = _MARGIN * float(np.max(sigma(centres), initial=0.0))
-        below, above = (edges[1] - edges[0]), (edges[-1] - edges[-2])
+        finest = reach / _FINEST  # narrow bins at the ends need not be continued as narrow
+        below, above = (max(finest, width) for width in np.diff(edges)[[0, -1]])
         before = edges[0] - below * np.arange(int(np.ceil(reach / below)), 0, -1)
         after = edges[-1] + above * np.arange(1, int(np.ceil(reach / above)) + 1)
         inner = np.concatenate([before, edges, after])
@@ -67,7 +71,16 @@ class EnergyView:
 def energy_widths(
     instrument: Instrument | None, incident_energy: float | None, energy_fwhm: float
 ) -> Any:
-    """Return a function that gives the standard deviation in meV at energy transfers in meV."""
+    """Return a function that gives the standard deviation in meV at energy transfers in meV.
+
+    Raises
+    ------
+    InputError
+        If ``energy_fwhm`` is negative or not finite.
+    """
+    if not 0 <= energy_fwhm < np.inf:
+        what = f"energy_fwhm={energy_fwhm} is no width"
+        raise InputError(explain(what, "a width in meV is zero or positive", "Give e.g. 1.5"))
 
     def sigma(energy_transfer: np.ndarray) -> np.ndarray:
         if instrument is None or incident_energy is None:
@@ -136,7 +149,20 @@ def default_energy_edges(
         In meV, if an instrument limits the range.
     smooth
         Whether the map is broadened: then bins may be finer.
+
+    Raises
+    ------
+    InputError
+        If no mode has a positive energy.
     """
+    if not highest > MINIMUM_FREQUENCY:
+        raise InputError(
+            explain(
+                "The crystal has no mode of positive energy",
+                "all are imaginary, so no spectrum follows from these force constants",
+                "Relax the structure, check the force constants, or give energy_edges",
+            )
+        )
     top = 1.12 * highest
     if incident_energy is not None:
         top = min(top, 0.95 * incident_energy)

@@ -8,7 +8,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from scatterml_ase.errors import AccuracyWarning, InputError, StabilityWarning
+from scatterml_ase.physics.broadening import SIGMA_TO_FWHM
 from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.scattering import view
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.one_phonon import one_phonon
 from scatterml_ase.scattering.path import PathScattering
@@ -314,8 +316,15 @@ def test_standard_path_and_corners(zincblende):
         ({"tolerance": 0}, "tolerance"),
         ({"scattering_lengths": {"Ga": 7.0}}, "names Ga"),
         ({"displacements": np.eye(3)}, "3×3"),
+        ({"temperature": [100, 300]}, "one"),
+        ({"energy_fwhm": -1.0}, "width"),
+        ({"energy_fwhm": np.nan}, "width"),
         (
             {"instrument": "ARCS", "incident_energy": 60, "q_edges": [30, 31]},
+            "measures none of the bins",
+        ),
+        (
+            {"instrument": "ARCS", "incident_energy": 60, "energy_edges": [70, 80]},
             "measures none of the bins",
         ),
     ],
@@ -361,3 +370,49 @@ def test_a_missing_isotope_is_explained(zincblende):
 def test_analyzers_and_their_results_keep_the_contract(zincblende, analyzer):
     check_analyzer(analyzer, zincblende)
     check_result(analyzer(zincblende))
+
+
+def test_wide_shells_from_the_origin_hold_the_mean_over_length(zincblende):
+    """The mean over 0 … 4 Å⁻¹ is the mean of the means over its four parts, to sampling error."""
+    options = {"energy_edges": [5, 60, 150], "tolerance": 0.005, **QUIET}
+    whole = PowderScattering(q_edges=[0, 4], **options)(zincblende)
+    parts = PowderScattering(q_edges=[0, 1, 2, 3, 4], **options)(zincblende)
+    assert np.isfinite(parts.intensity).all()
+    np.testing.assert_allclose(whole.intensity[0], parts.intensity.mean(axis=0), rtol=0.02)
+
+
+def test_narrow_bins_at_the_ends_cost_nothing(zincblende):
+    """Broadening continues the bins beyond the ends, but not a million times."""
+    edges = np.concatenate([[1.0, 1.00001], np.linspace(2, 100, 50)])
+    energies = view.EnergyView.make(edges, view.energy_widths(None, None, 5.0))
+    assert len(energies.inner_edges) < 1000
+    assert energies.inner_edges[0] < 1 - 3.9 * 5.0 / SIGMA_TO_FWHM
+    np.testing.assert_allclose(energies.smear.sum(axis=0).max(), 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("analyzer", [PowderScattering(**QUIET), PathScattering(path="GX")])
+@pytest.mark.filterwarnings("ignore::scatterml_ase.errors.StabilityWarning")
+def test_a_crystal_of_imaginary_modes_alone_is_refused(zincblende, analyzer):
+    with pytest.raises(InputError, match="positive energy"):
+        analyzer(replace(zincblende, blocks=-zincblende.blocks))
+
+
+def test_provenance_keeps_lengths_given_by_atom(zincblende, tmp_path):
+    lengths = {np.int64(0): 5.0 + 1.0j}
+    twin = replace(
+        zincblende, crystal=replace(zincblende.crystal, numbers=[14, 14], masses=[28.085] * 2)
+    )
+    sqw = PathScattering(path="GX", points=10, scattering_lengths=lengths)(twin)
+    kept = sqw.provenance["scattering_lengths_fm"]
+    assert kept["Si"] == (4.1491, 0.0)
+    assert kept["Si (atom 0)"] == (5.0, 1.0)
+    assert SqwMap.load(sqw.save(tmp_path / "sqw.nxs")).provenance == sqw.provenance
+
+
+@pytest.mark.parametrize("tolerance", [0.025, 0.0225, 0.02, 0.0175])
+def test_a_tolerance_just_missed_does_not_stall(zincblende, tolerance):
+    """Each round solves a denser mesh: the same one again would repeat its own error for ever."""
+    options = {"q_edges": np.linspace(2, 5, 13), "energy_edges": np.linspace(0, 140, 71)}
+    sqw = PowderScattering(tolerance=tolerance, **options, **QUIET)(zincblende)
+    assert sqw.relative_error <= tolerance
+    assert sqw.wavevectors < 40_000

@@ -46,7 +46,8 @@ def test_every_preset_has_sources_and_sees_something(name):
     instrument = Instrument.load(name)
     assert len(instrument.sources) >= 2
     energy = float(np.sqrt(np.prod(np.minimum(instrument.incident_energy_range, 100.0))))
-    assert instrument.check_incident_energy(energy) == energy
+    for offered in (energy, *instrument.incident_energy_range):
+        assert instrument.check_incident_energy(offered) == offered
     transfers = np.linspace(-0.5, 0.9, 29) * energy
     seen = instrument.measured(np.linspace(0.05, 8, 160), transfers, energy)
     assert 0.01 < seen.mean() < 0.95
