@@ -24,11 +24,22 @@ def new_phonopy(unit: Atoms, matrix: np.ndarray, precision: float) -> Phonopy:
         Tolerance in Å for finding the symmetry.
     """
     cell = to_phonopy(unit)
-    primitive = guess_primitive_matrix(cell, symprec=precision)
+    primitive = guess_primitive_matrix(_isotopes_apart(cell), symprec=precision)
     with warnings.catch_warnings():  # the analyzer says the same, and what to do
         warnings.filterwarnings("ignore", message="Warning: Point group symmetries")
         # phonopy takes supercell vectors as columns, we as rows.
         return Phonopy(cell, matrix.T, primitive_matrix=primitive, symprec=precision)
+
+
+def _isotopes_apart(cell: PhonopyAtoms) -> PhonopyAtoms:
+    """Return the cell with a symbol of its own for each mass: phonopy looks at symbols alone."""
+    kinds = np.unique(np.stack([cell.numbers, cell.masses]), axis=1, return_inverse=True)[1]
+    return PhonopyAtoms(
+        numbers=kinds.reshape(-1) + 1,
+        cell=cell.cell,
+        scaled_positions=cell.scaled_positions,
+        magnetic_moments=cell.magnetic_moments,
+    )
 
 
 def primitive_cell(unit: Atoms, precision: float) -> Atoms:

@@ -246,6 +246,15 @@ def _check_crystal(atoms: Atoms) -> None:
                 "give vacuum and pbc in all directions",
             )
         )
+    if np.linalg.det(atoms.cell.array) < 0:
+        raise InputError(
+            explain(
+                f"The cell vectors of {atoms.symbols} are left-handed",
+                "phonopy takes right-handed cells only",
+                "Exchange two of them, the crystal is the same: "
+                "atoms.set_cell(atoms.cell.array[[1, 0, 2]])",
+            )
+        )
 
 
 def _evaluate(calculator: Any, images: list[Atoms]) -> Iterator[np.ndarray]:

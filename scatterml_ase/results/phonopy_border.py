@@ -107,11 +107,21 @@ def _sources(inside: set[str], beside: dict[str, Path]) -> dict[str, Any]:
 
 
 def write(constants: ForceConstants) -> Phonopy:
-    """Return a ``Phonopy`` object of the primitive cell and supercell with these constants."""
+    """Return a ``Phonopy`` object of the primitive cell and supercell with these constants.
+
+    Raises
+    ------
+    InputError
+        If the crystal is polar and its cell left-handed.
+    """
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
     crystal = constants.crystal.to("angstrom")
+    if constants.born_charges is not None and np.linalg.det(crystal.cell) < 0:
+        what = "Phonopy cannot take this polar crystal: its cell vectors are left-handed"
+        why = "its dipole sum takes their volume as negative"
+        raise InputError(explain(what, why, "Describe the crystal with two of them exchanged"))
     matrix = supercell_matrix(constants)
     unit = PhonopyAtoms(
         numbers=crystal.numbers,

@@ -232,3 +232,22 @@ def test_born_charges_are_kept_symmetric_and_neutral():
     np.testing.assert_allclose(force_constants.born_charges.sum(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(force_constants.dielectric, 3 * np.eye(3))
     assert force_constants.born_charges[0, 0, 0] == pytest.approx(1.0)
+
+
+def test_isotopes_are_not_folded_into_one_atom():
+    """One ⁶⁵Cu among three Cu: the primitive cell of the forces is not that of the masses."""
+    atoms = bulk("Cu", "fcc", a=3.5897, cubic=True)
+    atoms.set_masses([64.928, None, None, None])
+    atoms.calc = EMT()
+    crystal = FiniteDisplacementPhonons(supercell=(2, 2, 2))(atoms).crystal
+    np.testing.assert_allclose(np.sort(crystal.masses), [63.546, 63.546, 63.546, 64.928])
+    atoms.set_masses("defaults")
+    assert len(FiniteDisplacementPhonons(supercell=(2, 2, 2))(atoms).crystal) == 1
+
+
+def test_a_left_handed_cell_is_refused_with_the_remedy(copper):
+    copper.set_cell(copper.cell.array[[1, 0, 2]])
+    with pytest.raises(InputError, match=r"set_cell\(atoms\.cell\.array\[\[1, 0, 2\]\]\)"):
+        FiniteDisplacementPhonons(supercell=(2, 2, 2))(copper)
+    copper.set_cell(copper.cell.array[[1, 0, 2]])
+    FiniteDisplacementPhonons(supercell=(2, 2, 2))(copper)

@@ -308,3 +308,23 @@ def test_a_progress_bar_counts_every_q_point(chloride, capsys):
     assert "50/50" in capsys.readouterr().err
     chloride.modes(np.zeros((50, 3)))
     assert capsys.readouterr().err == ""
+
+
+def test_phonopy_is_not_handed_a_left_handed_polar_crystal(chloride):
+    """Ours solves it; phonopy's dipole sum would take the root of a negative volume."""
+    crystal = chloride.crystal
+    turned = replace(
+        chloride,
+        crystal=replace(
+            crystal,
+            cell=crystal.cell[[1, 0, 2]],
+            scaled_positions=crystal.scaled_positions[:, [1, 0, 2]],
+        ),
+        cell_shifts=chloride.cell_shifts[:, [1, 0, 2]],
+    )
+    assert turned.to_phonopy().primitive.volume != 0
+    polar = replace(turned, **CHARGES)
+    expected = replace(chloride, **CHARGES).modes(Q).frequencies
+    np.testing.assert_allclose(polar.modes(Q[:, [1, 0, 2]]).frequencies, expected, rtol=1e-6)
+    with pytest.raises(InputError, match="left-handed"):
+        polar.to_phonopy()
