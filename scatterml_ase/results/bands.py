@@ -9,7 +9,7 @@ import numpy as np
 
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.plotting import PALETTE, new_axes, unit_label
+from scatterml_ase.results.plotting import PALETTE, new_axes, path_ticks, unit_label
 from scatterml_ase.units import conversion_factor
 
 if TYPE_CHECKING:
@@ -51,17 +51,7 @@ class PhononBands(Result):
 
     def ticks(self) -> tuple[list[float], list[str]]:
         """Return where the special points are and their names; a break is named ``"U|K"``."""
-        places: list[float] = []
-        names: list[str] = []
-        for index, name in self.labels:
-            place = float(self.distance[index])
-            if places and np.isclose(place, places[-1], atol=1e-9):
-                if name != names[-1]:
-                    names[-1] = f"{names[-1]}|{name}"
-            else:
-                places.append(place)
-                names.append(name)
-        return places, names
+        return path_ticks(self.distance, self.labels)
 
     def plot(self, ax: Axes | None = None, *, color: str = PALETTE[0]) -> Axes:
         """Draw the dispersion with the names of the special points; imaginary modes go below 0."""

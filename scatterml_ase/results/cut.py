@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.plotting import PALETTE, new_axes, unit_label
+from scatterml_ase.results.plotting import PALETTE, intensity_label, new_axes, unit_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +30,11 @@ class SqwCut(Result):
     error
         Standard deviation, if known.
     q_range, energy_range
-        The range averaged over; one is None.
+        The range averaged over, in the units of the axes, shape (2,); one is None.
     temperature
         In K.
+    axis
+        ``"powder"``: q is |Q|; ``"path"``: q runs along straight lines.
     scale
         What the intensity is per.
     """
@@ -42,9 +44,10 @@ class SqwCut(Result):
     energy_transfer: np.ndarray | None = array("bin+1", unit="{energy}", default=None)
     q: np.ndarray | None = array("bin+1", unit="{wavevector}", default=None)
     error: np.ndarray | None = array("bin", unit="mbarn/sr/{energy}", default=None)
-    q_range: tuple[float, float] | None = None
-    energy_range: tuple[float, float] | None = None
+    q_range: np.ndarray | None = array("2", unit="{wavevector}", default=None)
+    energy_range: np.ndarray | None = array("2", unit="{energy}", default=None)
     temperature: float = float("nan")
+    axis: Literal["powder", "path"] = "powder"
     scale: str = "atom"
 
     signal: ClassVar[str] = "intensity"
@@ -56,23 +59,38 @@ class SqwCut(Result):
         return ("energy_transfer",) if self.q is None else ("q",)
 
     @property
-    def centres(self) -> np.ndarray:
-        """Bin centres of whichever axis the cut runs along."""
+    def edges(self) -> np.ndarray:
+        """Bin edges of whichever axis the cut runs along."""
         edges = self.energy_transfer if self.energy_transfer is not None else self.q
         assert edges is not None
-        return (edges[1:] + edges[:-1]) / 2
+        return edges
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Bin centres of whichever axis the cut runs along."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
 
     def plot(self, ax: Axes | None = None, *, color: str = PALETTE[0], label: str = "") -> Axes:
         """Draw the cut as a line, with a band for its error."""
         ax = new_axes(ax)
-        along_energy = self.energy_transfer is not None
-        ax.plot(self.centres, self.intensity, color=color, linewidth=1.2, label=label or None)
+        marker = "o" if len(self.intensity) == 1 else None  # a line needs two points
+        ax.plot(
+            self.centres,
+            self.intensity,
+            color=color,
+            linewidth=1.2,
+            marker=marker,
+            label=label or None,
+        )
         if self.error is not None:
             low, high = self.intensity - self.error, self.intensity + self.error
             ax.fill_between(self.centres, low, high, color=color, alpha=0.25, linewidth=0)
-        energy, wavevector = (unit_label(self.units[kind]) for kind in ("energy", "wavevector"))
-        ax.set_xlabel(f"Energy transfer ({energy})" if along_energy else f"|Q| ({wavevector})")
-        ax.set_ylabel(f"S(Q, E) (mbarn sr$^{{-1}}$ {energy}$^{{-1}}$)")
-        ax.set_xlim(self.centres[0], self.centres[-1])
+        if self.energy_transfer is not None:
+            ax.set_xlabel(f"Energy transfer ({unit_label(self.units['energy'])})")
+        else:
+            name = "|Q|" if self.axis == "powder" else "Wavevector"
+            ax.set_xlabel(f"{name} ({unit_label(self.units['wavevector'])})")
+        ax.set_ylabel(intensity_label(self.axis, self.units["energy"], self.scale))
+        ax.set_xlim(self.edges[0], self.edges[-1])
         ax.set_ylim(bottom=0)
         return ax

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,6 +15,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 INK = "#1A1A1A"
 """The colour of totals and of lines that stand for the whole crystal."""
 
+_SCALES = {"atom": "atom", "formula_unit": "f.u.", "cell": "cell"}
 _SPELLING = {
     "angstrom": "Å",
     "angstrom^-1": "Å$^{-1}$",
@@ -42,6 +45,38 @@ def energy_label(unit: str) -> str:
     """Name an energy axis as its unit is used: ``"Frequency (THz)"``, ``"Energy (meV)"``."""
     names = {"THz": "Frequency", "cm^-1": "Wavenumber", "K": "Temperature"}
     return f"{names.get(unit, 'Energy')} ({unit_label(unit)})"
+
+
+def intensity_label(axis: str, energy_unit: str, scale: str) -> str:
+    """Name S(Q, E) with its unit, and what it is per."""
+    symbol = "S(|Q|, E)" if axis == "powder" else "S(Q, E)"
+    unit = unit_label(energy_unit)
+    return f"{symbol} (mbarn sr$^{{-1}}$ {unit}$^{{-1}}$ / {_SCALES[scale]})"
+
+
+def path_ticks(
+    distance: np.ndarray, labels: Iterable[tuple[int, str]]
+) -> tuple[list[float], list[str]]:
+    """Return where special points of a path are and their names; a break is named ``"U|K"``.
+
+    Parameters
+    ----------
+    distance
+        Along the path, shape (q,).
+    labels
+        (index into q, name), in order.
+    """
+    places: list[float] = []
+    names: list[str] = []
+    for index, name in labels:
+        place = float(distance[index])
+        if places and abs(place - places[-1]) < 1e-9:
+            if name != names[-1]:
+                names[-1] = f"{names[-1]}|{name}"
+        else:
+            places.append(place)
+            names.append(name)
+    return places, names
 
 
 def species_colors(symbols: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scatterml_ase.physics.kinematics import border
-from scatterml_ase.results.plotting import INK, new_axes, unit_label
+from scatterml_ase.results.plotting import (
+    INK,
+    intensity_label,
+    new_axes,
+    path_ticks,
+    unit_label,
+)
 from scatterml_ase.units import conversion_factor
 
 if TYPE_CHECKING:
@@ -20,7 +26,6 @@ _UNMEASURED = "0.86"
 _ROBUST = {"powder": 99.0, "path": 60.0}
 """Percentile at the top of the colour scale: of all bins of a powder, where Bragg peaks overflow,
 and of the highest bins at each point of a path, where acoustic modes near Γ do."""
-_SCALES = {"atom": "atom", "formula_unit": "f.u.", "cell": "cell"}
 
 
 def draw_map(
@@ -61,16 +66,7 @@ def _label_axes(sqw: SqwMap, ax: Axes) -> None:
     if sqw.axis == "powder" or sqw.distance is None:
         ax.set_xlabel(f"|Q| ({unit_label(sqw.units['wavevector'])})")
         return
-    places: list[float] = []
-    names: list[str] = []
-    for index, name in sqw.labels:
-        place = float(sqw.distance[index])
-        if places and abs(place - places[-1]) < 1e-9:
-            if name != names[-1]:
-                names[-1] = f"{names[-1]}|{name}"
-        else:
-            places.append(place)
-            names.append(name)
+    places, names = path_ticks(sqw.distance, sqw.labels)
     for place in places[1:-1]:
         ax.axvline(place, color="white", linewidth=0.6, alpha=0.6)
     ax.set_xticks(places, names)
@@ -97,6 +93,4 @@ def _draw_colour_bar(sqw: SqwMap, ax: Axes, mesh: QuadMesh) -> None:
     if figure is None:
         return
     bar = figure.colorbar(mesh, ax=ax, extend="max", pad=0.02)
-    unit = unit_label(sqw.units["energy"])
-    symbol = "S(|Q|, E)" if sqw.axis == "powder" else "S(Q, E)"
-    bar.set_label(f"{symbol} (mbarn sr$^{{-1}}$ {unit}$^{{-1}}$ / {_SCALES[sqw.scale]})")
+    bar.set_label(intensity_label(sqw.axis, sqw.units["energy"], sqw.scale))

@@ -65,7 +65,8 @@ def test_cut_along_energy_is_the_mean_over_q():
     np.testing.assert_allclose(cut.intensity, sqw.intensity[chosen].mean(axis=0))
     np.testing.assert_array_equal(cut.energy_transfer, sqw.energy_transfer)
     assert cut.q is None
-    assert cut.q_range == (2, 4)
+    np.testing.assert_array_equal(cut.q_range, (2, 4))
+    assert cut.energy_range is None
 
 
 def test_cut_along_q_skips_what_is_not_measured():
@@ -170,3 +171,35 @@ def test_cut_pictures():
     assert "|Q|" in sqw.cut(energy=(10, 20)).plot(right).get_xlabel()
     figure.canvas.draw()
     plt.close(figure)
+
+
+def test_the_range_of_a_cut_is_converted_like_its_axes(tmp_path):
+    cut = make_map().cut(energy=(10, 20)).to("eV").to("nm^-1")
+    np.testing.assert_allclose(cut.energy_range, (0.01, 0.02))
+    back = SqwCut.load(cut.save(tmp_path / "cut.nxs"))
+    np.testing.assert_array_equal(back.energy_range, cut.energy_range)
+    np.testing.assert_allclose(make_map().cut(q=(1, 3)).to("nm^-1").q_range, (10, 30))
+
+
+def test_a_cut_through_a_single_bin_can_be_drawn():
+    import matplotlib.pyplot as plt
+
+    cut = (
+        make_map(q=[1, 2], energy_transfer=[5, 50], intensity=[[3.0]], mask=None)
+        .per("cell")
+        .cut(q=(1, 2))
+    )
+    ax = cut.plot()
+    ax.figure.canvas.draw()
+    assert ax.get_xlim() == (5, 50)
+    assert ax.lines[0].get_marker() == "o"
+    assert "/ cell" in ax.get_ylabel()
+    plt.close(ax.figure)
+
+
+def test_a_cut_along_a_path_is_no_function_of_the_length_of_q():
+    import matplotlib.pyplot as plt
+
+    ax = make_map(axis="path").cut(energy=(10, 20)).plot()
+    assert "|Q|" not in ax.get_xlabel() + ax.get_ylabel()
+    plt.close(ax.figure)
