@@ -250,15 +250,15 @@ class ForceConstants(Result):
         """Return heat capacity, entropy, free energy and displacements at temperatures in K.
 
         None stands for 0 to 1000 K in steps of 10 K. Displacements, which converge slowly, are
-        extrapolated from this mesh and one half as dense. ``mesh`` may be what :meth:`mesh_modes`
-        returned, which saves solving it again.
+        extrapolated from this mesh and one half as dense if the mesh holds Γ. ``mesh`` may be what
+        :meth:`mesh_modes` returned, which saves solving it again.
         """
         from scatterml_ase.results.thermal import thermal_properties
 
         modes = mesh if isinstance(mesh, PhononModes) else self.mesh_modes(mesh)
         divisions = modes.mesh or (0, 0, 0)
         coarse = None
-        if min(divisions) >= 4:
+        if min(divisions) >= 4 and not np.all(np.any(modes.q_reduced, axis=1)):
             coarse = self.mesh_modes([(n + 1) // 2 for n in divisions])
         kelvin = None if temperatures is None else np.asarray(temperatures, dtype=float)
         return thermal_properties(modes, kelvin, coarse=coarse)

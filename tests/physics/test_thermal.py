@@ -74,6 +74,15 @@ def test_extrapolated_displacements_are_those_of_a_denser_mesh(zincblende):
 # -- closed forms ------------------------------------------------------------------------------
 
 
+def test_meshes_that_avoid_gamma_are_not_extrapolated(zincblende):
+    """Their error has the other sign: what mends a mesh with Γ would make it worse."""
+    dense = zincblende.thermal(300, 24).isotropic_displacements
+    shifted = zincblende.mesh_modes(12, shift=(0.5, 0.5, 0.5))
+    np.testing.assert_allclose(
+        zincblende.thermal(300, shifted).isotropic_displacements, dense, rtol=0.03
+    )
+
+
 def test_an_einstein_solid():
     """C = 3R (θ/T)² e^{θ/T}/(e^{θ/T}−1)²; U = 3 E/2 coth(E/2kT)."""
     thermal = thermal_properties(einstein(), TEMPERATURES[1:])
