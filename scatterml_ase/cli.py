@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -182,7 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     _set_up_messages(quiet=command.terminal.quiet)
     try:
-        command.run()
+        with _sigterm_unwinds():
+            command.run()
     except InputError as error:
         if command.terminal.debug:
             raise
@@ -196,6 +199,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nscatterml: interrupted; {after}.", file=sys.stderr)
         return _INTERRUPTED
     return 0
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Let SIGTERM (kill, a batch system) unwind like Ctrl-C, so that temporary files go."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _card(name: str) -> Any:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
+
+from scatterml_ase.errors import InputError, explain
+
+# Options that are numbers: the open range they lie in, what they are, and an example.
+_RANGES = {
+    "minimum_length": (0, 100, "a distance in Å between images of an atom", 15),
+    "mesh_spacing": (0, 2, "a distance in 1/Å between q-points", 0.08),
+    "q_max": (0, 100, "a |Q| in 1/Å", 8),
+    "tolerance": (0, 1, "mean |error| / mean intensity", 0.05),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +58,35 @@ class SpectrumOptions:
     q_max: float | None = None
     energy_fwhm: float | None = None
     tolerance: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Accept one temperature for a tuple of one, and any sequence."""
+        given = self.temperature
+        temperatures = given if isinstance(given, Iterable) else (given,)
+        object.__setattr__(self, "temperature", tuple(float(t) for t in temperatures))
+
+
+def check_options(options: SpectrumOptions) -> None:
+    """Refuse impossible options before anything is computed."""
+    if not options.temperature or not all(0 <= t < inf for t in options.temperature):
+        what = f"temperature={options.temperature} cannot be used"
+        fix = "Give one or more temperatures such as (100, 300)"
+        raise InputError(explain(what, "temperatures are numbers ≥ 0 in K", fix))
+    for name, (smallest, largest, meaning, example) in _RANGES.items():
+        value = getattr(options, name)
+        if value is not None and not smallest < value < largest:
+            raise InputError(
+                explain(
+                    f"{name}={value} cannot be used",
+                    f"it is {meaning}, more than {smallest} and less than {largest}",
+                    f"Give a number such as {example}",
+                )
+            )
+    if options.supercell is not None:
+        from scatterml_ase.phonons.supercell import supercell_matrix
+
+        supercell_matrix(options.supercell)
+    from scatterml_ase.scattering.view import energy_widths, resolve_instrument
+
+    resolve_instrument(options.instrument, options.incident_energy)
+    energy_widths(None, None, options.energy_fwhm or 0.0)

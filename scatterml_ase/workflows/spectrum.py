@@ -18,14 +18,13 @@ from ase.calculators.calculator import BaseCalculator
 from tqdm import tqdm
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
-from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.bands import PhononBands
 from scatterml_ase.results.dos import PhononDOS, phonon_dos
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.thermal import ThermalProperties
 from scatterml_ase.workflows import summary as describe
-from scatterml_ase.workflows.options import SpectrumOptions
+from scatterml_ase.workflows.options import SpectrumOptions, check_options
 from scatterml_ase.workflows.structures import check_crystal, read_structure
 
 if TYPE_CHECKING:
@@ -33,13 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _SHELLS, _WIDTH = 160, 1 / 40
-# Options that are numbers: the open range they lie in, what they are, and an example.
-_RANGES = {
-    "minimum_length": (0, 100, "a distance in Å between images of an atom", 15),
-    "mesh_spacing": (0, 2, "a distance in 1/Å between q-points", 0.08),
-    "q_max": (0, 100, "a |Q| in 1/Å", 8),
-    "tolerance": (0, 1, "mean |error| / mean intensity", 0.05),
-}
 _FORCE_CONSTANTS = (".yaml", ".yml", ".nxs", ".hdf5", ".h5")
 
 
@@ -153,37 +145,6 @@ def spectrum(
     with _stage("force constants", "force constants by finite displacements", times):
         force_constants = _force_constants(atoms, options, progress=progress)
     return _observe(atoms, force_constants, options, times, progress=progress)
-
-
-def check_options(options: SpectrumOptions) -> None:
-    """Refuse impossible options before anything is computed."""
-    temperatures = np.asarray(options.temperature, dtype=float)
-    if (
-        temperatures.ndim != 1
-        or not len(temperatures)
-        or not np.all((temperatures >= 0) & np.isfinite(temperatures))
-    ):
-        what = f"temperature={options.temperature} cannot be used"
-        fix = "Give one or more temperatures such as (100, 300)"
-        raise InputError(explain(what, "temperatures are numbers ≥ 0 in K", fix))
-    for name, (smallest, largest, meaning, example) in _RANGES.items():
-        value = getattr(options, name)
-        if value is not None and not smallest < value < largest:
-            raise InputError(
-                explain(
-                    f"{name}={value} cannot be used",
-                    f"it is {meaning}, more than {smallest} and less than {largest}",
-                    f"Give a number such as {example}",
-                )
-            )
-    if options.supercell is not None:
-        from scatterml_ase.phonons.supercell import supercell_matrix
-
-        supercell_matrix(options.supercell)
-    from scatterml_ase.scattering.view import energy_widths, resolve_instrument
-
-    resolve_instrument(options.instrument, options.incident_energy)
-    energy_widths(None, None, options.energy_fwhm or 0.0)
 
 
 # -- stages ---------------------------------------------------------------------------------------

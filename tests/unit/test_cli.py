@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -159,6 +160,24 @@ def test_an_interrupted_run_says_so(monkeypatch, tmp_path, capsys):
     assert run("spectrum", "Cu", "-c", "emt", "-o", tmp_path / "out") == 130
     assert "interrupted" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_terminated_run_leaves_no_temporary_file(monkeypatch, tmp_path, capsys):
+    """SIGTERM while a picture is being written: what is there is complete, nothing is hidden."""
+    from matplotlib.figure import Figure
+
+    def half(self, path, **_):
+        path.write_bytes(b"half a picture")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("spectrum", "Cu", "-c", "emt", "-o", tmp_path / "out", "--quiet", *FAST) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "bands.nxs" in names
+    assert "summary.json" not in names
+    assert not [name for name in names if name.startswith(".")]
 
 
 @pytest.mark.parametrize(

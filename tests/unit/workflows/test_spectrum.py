@@ -182,5 +182,10 @@ def test_impossible_options_are_refused_before_any_work(options, reason, monkeyp
         spectrum(bulk("Cu"), EMT(), SpectrumOptions(**options))
 
 
+@pytest.mark.parametrize("given", [300, [300], np.array([300])])
+def test_temperatures_may_be_a_number_or_any_sequence(given):
+    assert SpectrumOptions(temperature=given).temperature == (300.0,)
+
+
 def test_the_version_is_in_the_summary(copper):
     assert copper.summary["version"] == f"scatterml_ase {scatterml_ase.__version__}"
