@@ -6,6 +6,7 @@ written twice. Everything heavy is imported when a command runs, so that help is
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import signal
@@ -13,7 +14,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -184,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     _set_up_messages(quiet=command.terminal.quiet)
     try:
-        with _sigterm_unwinds():
+        with _sigterm_unwinds(), _silence(command):
             command.run()
     except InputError as error:
         if command.terminal.debug:
@@ -199,6 +206,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nscatterml: interrupted; {after}.", file=sys.stderr)
         return _INTERRUPTED
     return 0
+
+
+def _silence(command: Any) -> AbstractContextManager[Any]:
+    """Drop what foreign calculators print when quiet; the list of models is what was asked for."""
+    quiet = command.terminal.quiet and not isinstance(command, Models)
+    return redirect_stdout(io.StringIO()) if quiet else nullcontext()
 
 
 @contextmanager

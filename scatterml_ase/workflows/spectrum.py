@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
+from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
@@ -91,11 +92,25 @@ class SpectrumResult:
         figure = self.plot()
         return {
             **{name: (f"{name}.nxs", result.save) for name, result in results.items()},
-            "relaxed": ("relaxed.extxyz", partial(self.atoms.write, format="extxyz")),
+            "relaxed": (
+                "relaxed.extxyz",
+                partial(_with_own_results(self.atoms).write, format="extxyz"),
+            ),
             "png": ("spectrum.png", partial(figure.savefig, dpi=200)),
             "pdf": ("spectrum.pdf", partial(figure.savefig, dpi=200)),
             "summary": ("summary.json", partial(Path.write_text, data=text, encoding="utf-8")),
         }
+
+
+def _with_own_results(atoms: Atoms) -> Atoms:
+    """Return a copy that holds what was computed: a shared calculator may hold another's."""
+    copy, results = atoms.copy(), {}
+    if atoms.calc is not None:
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        with suppress(PropertyNotImplementedError, NotImplementedError):
+            results["stress"] = atoms.get_stress()
+        copy.calc = SinglePointCalculator(copy, **results)
+    return copy
 
 
 def spectrum(

@@ -48,9 +48,13 @@ def test_the_main_job_writes_its_folder_and_prints_a_table(tmp_path, capsys):
     assert (folder / "spectrum.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_quiet_shows_nothing(tmp_path, capfd):
+def test_quiet_shows_nothing_not_even_what_a_calculator_prints(tmp_path, capfd, monkeypatch):
     folder = tmp_path / "out"
-    assert run("spectrum", "Cu", "-c", "emt", "-o", folder, "--quiet", *FAST) == 0
+    (tmp_path / "chatty.py").write_text(
+        "from ase.calculators.emt import EMT\n\ndef make():\n    print('hello')\n    return EMT()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run("spectrum", "Cu", "-c", "chatty:make", "-o", folder, "--quiet", *FAST) == 0
     shown = capfd.readouterr()
     assert shown.out == ""
     assert shown.err == ""

@@ -1,5 +1,6 @@
 import json
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -69,6 +70,17 @@ def test_saving_writes_one_file_per_result_and_pictures(copper, tmp_path):
     again = load_result(paths["dos"])
     np.testing.assert_array_equal(again.total, copper.dos.total)
     assert json.loads(paths["summary"].read_text())["structure"]["formula"] == "Cu"
+
+
+def test_the_relaxed_crystal_is_written_with_its_own_energy(copper, tmp_path):
+    """Whatever else its calculator computed meanwhile; ASE writes what a calculator last held."""
+    other = bulk("Cu", "fcc", a=4.0).repeat(2)
+    other.calc = copper.atoms.calc
+    other.get_forces()
+    relaxed = ase.io.read(copper.save(tmp_path)["relaxed"])
+    expected = copper.summary["energy_per_atom"]
+    assert relaxed.get_potential_energy() == pytest.approx(expected, abs=1e-9)
+    assert relaxed.get_forces().shape == (1, 3)
 
 
 def test_a_failing_write_leaves_no_half_written_file(copper, tmp_path, monkeypatch):
