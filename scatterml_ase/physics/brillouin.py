@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +54,19 @@ def _find_symmetry(cell: tuple) -> dict[str, np.ndarray] | None:
     import spglib
 
     failure = getattr(spglib, "SpglibError", ValueError)
-    with warnings.catch_warnings():  # versions 2.7 and 2.8 warn of that change on every call
-        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+    with quiet_spglib():
         try:
             return spglib.get_symmetry(cell, symprec=SYMMETRY_TOLERANCE)
         except failure:
             return None
+
+
+@contextmanager
+def quiet_spglib() -> Iterator[None]:
+    """Silence what spglib 2.7 and 2.8 say on every call: how later versions will fail."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+        yield
 
 
 class Mesh(NamedTuple):

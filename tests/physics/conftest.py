@@ -44,3 +44,13 @@ def zincblende() -> ForceConstants:
 def wurtzite() -> ForceConstants:
     """Four atoms on two pairs of equivalent sites, uniaxial."""
     return springs(bulk("ZnO", "wurtzite", a=3.25, c=5.2, u=0.38), 3.4, 6.0, 1.5, supercell=4)
+
+
+@pytest.fixture(scope="session", params=["right-handed", "left-handed"])
+def triclinic(request) -> ForceConstants:
+    """Three atoms at random places: no symmetry at all, in two descriptions."""
+    order = [0, 1, 2] if request.param == "right-handed" else [1, 0, 2]
+    cell = np.array([[4.2, 0.3, -0.5], [0.6, 4.6, 0.4], [-0.7, 0.2, 4.0]])[order]
+    positions = np.array([[0.05, 0.1, 0.9], [0.45, 0.6, 0.35], [0.8, 0.2, 0.5]])[:, order]
+    atoms = Atoms("SiOGa", cell=cell, scaled_positions=positions, pbc=True)
+    return springs(atoms, 4.2, 8.0, 1.5, supercell=4)

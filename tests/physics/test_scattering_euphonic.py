@@ -11,6 +11,7 @@ from scatterml_ase.scattering import sampling
 from scatterml_ase.scattering.one_phonon import one_phonon
 from scatterml_ase.scattering.powder_average import ShellSums, add_mesh, add_vectors
 from scatterml_ase.scattering.scatterer import Scatterer
+from scatterml_ase.units import BOLTZMANN
 
 pytest.importorskip("euphonic")
 # Euphonic calls spglib, whose versions 2.7 and 2.8 announce a change on every call.
@@ -211,3 +212,18 @@ def test_structure_factors_of_a_polar_crystal(zincblende):
     expected = merged(energies, theirs.structure_factors.to("mbarn").magnitude)
     values = merged(ours.frequencies, ours.loss - ours.gain)
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-7 * expected.max())
+
+
+def test_structure_factors_of_a_triclinic_crystal_without_any_symmetry(triclinic):
+    """Three species at random places: no symmetry can hide a wrong phase or a wrong axis."""
+    scatterer = Scatterer.prepare(triclinic, TEMPERATURE)
+    Q = scattering_vectors(40)
+    found = one_phonon(triclinic, Q, TEMPERATURE, displacements=np.zeros((3, 3, 3)))
+    occupation = 1 / np.expm1(found.frequencies / (BOLTZMANN * TEMPERATURE))
+    modes = euphonic_force_constants(triclinic).calculate_qpoint_phonon_modes(
+        Q @ triclinic.crystal.cell.T / (2 * np.pi), asr=None, use_c=False
+    )
+    theirs = modes.calculate_structure_factor(scattering_lengths=peers_lengths(scatterer))
+    theirs = theirs.structure_factors.to("mbarn").magnitude
+    ours = found.loss / (occupation + 1)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6 * theirs.max())
