@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.graph import check_structure
 from scatterml_ase.protocols import SupportsEvaluate
 from scatterml_ase.testing import calculator_physics as physics
 from scatterml_ase.testing.subject import Subject, attached, properties_of
@@ -64,7 +65,7 @@ def check_calculator(
     ContractError
         If a property fails; the message names it.
     InputError
-        If ``skip`` names no check.
+        If ``skip`` names no check, or calculator or structure are none.
     """
     unknown = set(skip) - set(CALCULATOR_CHECKS)
     if unknown:
@@ -75,6 +76,11 @@ def check_calculator(
                 f"Use some of {', '.join(CALCULATOR_CHECKS)}",
             )
         )
+    check_structure(atoms)
+    if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
+        what = f"{calculator!r} is no ASE calculator"
+        fix = "Pass an instance, such as EMT() or PotentialCalculator('si')"
+        raise InputError(explain(what, "atoms.calc needs its get_property()", fix))
     revived = _revived(calculator)
     expected = properties_of(calculator, atoms)
     generator = np.random.default_rng(7)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
@@ -82,7 +83,8 @@ def require_results(atoms: Atoms) -> float:
     the user learns which calculator it was and what else there is.
     """
     try:
-        return float(atoms.get_potential_energy())
+        energy = float(atoms.get_potential_energy())
+        finite = np.isfinite(energy) and np.isfinite(atoms.get_forces()).all()
     except InputError:
         raise
     except Exception as error:  # any calculator, any exception
@@ -94,6 +96,15 @@ def require_results(atoms: Atoms) -> float:
                 _OTHERS,
             )
         ) from error
+    if finite:
+        return energy
+    raise InputError(
+        explain(
+            f"{type(atoms.calc).__name__} gives NaN or infinity for {atoms.get_chemical_formula()}",
+            "nothing follows from such an energy or such forces",
+            f"Check the structure and the calculator. {_OTHERS}",
+        )
+    )
 
 
 # -- ours -----------------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ def read_structure(text: str | Path) -> Atoms:
         If the file cannot be read, the name is not known, or the structure is no crystal that
         can be computed (see :func:`check_crystal`).
     """
+    if not isinstance(text, str | Path):
+        what = f"{type(text).__name__} is no structure"
+        raise InputError(explain(what, "one crystal is named by text, or given as Atoms", _FIX))
     path = Path(text)
     if path.is_file():
         atoms = _read_file(path)

@@ -210,6 +210,19 @@ def test_what_is_not_implemented_is_passed_over():
     check_calculator(EnergyOnly(), KINDS[CRYSTAL])
 
 
+@pytest.mark.parametrize(
+    ("calculator", "atoms", "reason"),
+    [
+        (EMT, KINDS[CRYSTAL], "is no ASE calculator"),
+        (None, KINDS[CRYSTAL], "is no ASE calculator"),
+        (EMT(), Atoms(), "no atoms"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_with_the_reason(calculator, atoms, reason):
+    with pytest.raises(InputError, match=reason):
+        check_calculator(calculator, atoms)
+
+
 def test_a_check_that_does_not_exist_cannot_be_skipped():
     with pytest.raises(InputError, match=r"no check \['taste'\].*supercell"):
         check_calculator(Flawed(), KINDS[CRYSTAL], skip={"taste"})

@@ -150,6 +150,14 @@ def test_an_unstable_crystal_says_so_and_what_to_do():
     assert result.plot().axes[0].get_ylim()[0] < 0
 
 
+class Broken(EMT):
+    """A calculator that diverges."""
+
+    def calculate(self, *arguments, **options):
+        super().calculate(*arguments, **options)
+        self.results["forces"] = self.results["forces"] * np.nan
+
+
 # -- refusals -------------------------------------------------------------------------------------
 
 
@@ -162,8 +170,19 @@ def test_an_unstable_crystal_says_so_and_what_to_do():
         (molecule("N2"), "emt", "not periodic"),
         (Atoms(cell=[3, 3, 3], pbc=True), "emt", "no atoms"),
         (bulk("Pu", "fcc", a=4.6), None, "No shipped potential covers Pu"),
+        ([bulk("Cu")], "emt", "list is no structure"),
+        (bulk("Cu"), Broken(), "Broken gives NaN or infinity for Cu"),
     ],
-    ids=["no file", "element unknown", "no such calculator", "molecule", "empty", "no potential"],
+    ids=[
+        "no file",
+        "element unknown",
+        "no such calculator",
+        "molecule",
+        "empty",
+        "no potential",
+        "a list",
+        "NaN from the calculator",
+    ],
 )
 def test_what_cannot_be_computed_is_refused_with_the_reason(structure, calculator, reason):
     with pytest.raises(InputError, match=reason):
