@@ -6,6 +6,8 @@ Throughout, ``U = ⟨u uᵀ⟩`` in Å². An amplitude is damped by ``exp(-Q·U�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
@@ -128,9 +130,12 @@ def extrapolate(coarse: np.ndarray, fine: np.ndarray, *, ratio: float = 2.0) -> 
     return (ratio * np.asarray(fine) - np.asarray(coarse)) / (ratio - 1)
 
 
-def check_temperatures(temperatures: np.ndarray | float) -> np.ndarray:
+def check_temperatures(temperatures: np.ndarray | Sequence[float] | float) -> np.ndarray:
     """Return temperatures as an array of K, shape (t,), after checking them."""
-    values = np.atleast_1d(np.asarray(temperatures, dtype=float))
+    try:
+        values = np.atleast_1d(np.asarray(temperatures, dtype=float))
+    except (TypeError, ValueError):  # no number at all
+        values = np.array([np.nan])
     if not np.all(np.isfinite(values)) or np.any(values < 0):
         raise InputError(
             explain(

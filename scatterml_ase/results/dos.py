@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -136,7 +137,9 @@ class PhononDOS(Result):
         partial = None if self.partial is None else self.partial @ spread.T
         return replace(self, total=spread @ self.total, partial=partial)
 
-    def thermal(self, temperatures: np.ndarray | float | None = None) -> ThermalProperties:
+    def thermal(
+        self, temperatures: np.ndarray | Sequence[float] | float | None = None
+    ) -> ThermalProperties:
         """Return the thermal properties of the DOS, with a warning if modes are imaginary.
 
         Displacements come from the partial DOS and are isotropic: exact for atoms on cubic sites.

@@ -260,8 +260,7 @@ class ForceConstants(Result):
         coarse = None
         if min(divisions) >= 4 and not np.all(np.any(modes.q_reduced, axis=1)):
             coarse = self.mesh_modes([(n + 1) // 2 for n in divisions])
-        kelvin = None if temperatures is None else np.asarray(temperatures, dtype=float)
-        return thermal_properties(modes, kelvin, coarse=coarse)
+        return thermal_properties(modes, temperatures, coarse=coarse)
 
     def sound_velocities(self, directions: np.ndarray | Sequence[Any] = (1, 0, 0)) -> np.ndarray:
         """Return the three sound velocities along Cartesian directions, in m/s.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -78,7 +79,10 @@ class ThermalProperties(Result):
 
     @classmethod
     def from_modes(
-        cls, modes: PhononModes, temperatures: np.ndarray | float | None = None, **options: Any
+        cls,
+        modes: PhononModes,
+        temperatures: np.ndarray | Sequence[float] | float | None = None,
+        **options: Any,
     ) -> ThermalProperties:
         """Sum over the modes of a mesh; the options are those of :func:`thermal_properties`."""
         return thermal_properties(modes, temperatures, **options)
@@ -178,7 +182,7 @@ class ThermalProperties(Result):
 
 def thermal_properties(
     modes: PhononModes,
-    temperatures: np.ndarray | float | None = None,
+    temperatures: np.ndarray | Sequence[float] | float | None = None,
     *,
     coarse: PhononModes | None = None,
 ) -> ThermalProperties:
@@ -228,7 +232,7 @@ def thermal_properties(
     )
 
 
-def temperature_grid(temperatures: np.ndarray | float | None) -> np.ndarray:
+def temperature_grid(temperatures: np.ndarray | Sequence[float] | float | None) -> np.ndarray:
     """Return temperatures in K as an array, checked; 0 to 1000 K in steps of 10 K for None."""
     if temperatures is None:
         return np.arange(0.0, 1001.0, 10.0)

@@ -105,7 +105,7 @@ class PathScattering:
             mask=mask,
             distance=line.distance,
             q_reduced=hkl,
-            temperature=float(self.temperature),
+            temperature=scatterer.temperature,
             axis="path",
             labels=line.labels,
             wavevectors=len(hkl),

@@ -133,7 +133,7 @@ class PowderScattering:
             energy_transfer=energy_edges,
             intensity=average.density(),
             mask=mask & ~average.elastic(),
-            temperature=float(self.temperature),
+            temperature=scatterer.temperature,
             kinematics=kinematics,
             relative_error=average.relative_error,
             wavevectors=average.wavevectors,

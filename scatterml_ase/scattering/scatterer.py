@@ -65,15 +65,16 @@ class Scatterer:
         InputError
             If the temperature is negative, a scattering length is missing, or shapes do not fit.
         """
-        if len(check_temperatures(temperature)) != 1:
-            what = f"temperature={temperature} is more than one"
+        kelvin = check_temperatures(temperature).ravel().tolist()
+        if len(kelvin) != 1:
+            what = f"temperature={temperature} is {len(kelvin)} temperatures"
             raise InputError(explain(what, "a spectrum has one", "Make one spectrum for each"))
         crystal = force_constants.crystal
         names, values = lengths.scattering_lengths(
             crystal.numbers, crystal.masses, scattering_lengths
         )
         if displacements is None:
-            displacements = mean_square_displacements(force_constants, temperature)
+            displacements = mean_square_displacements(force_constants, kelvin[0])
         displacements = np.asarray(displacements, dtype=float)
         if displacements.shape != (len(crystal), 3, 3):
             raise InputError(
@@ -83,7 +84,7 @@ class Scatterer:
                     "Leave them out to have them computed",
                 )
             )
-        return cls(force_constants, float(temperature), names, values, displacements)
+        return cls(force_constants, kelvin[0], names, values, displacements)
 
     @property
     def atoms(self) -> int:

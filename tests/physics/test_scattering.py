@@ -317,6 +317,7 @@ def test_standard_path_and_corners(zincblende):
         ({"scattering_lengths": {"Ga": 7.0}}, "names Ga"),
         ({"displacements": np.eye(3)}, "3×3"),
         ({"temperature": [100, 300]}, "one"),
+        ({"temperature": "hot"}, "kelvin"),
         ({"energy_fwhm": -1.0}, "width"),
         ({"energy_fwhm": np.nan}, "width"),
         (
