@@ -110,7 +110,8 @@ def _optimizer(atoms: Atoms, *, with_cell: bool) -> Any:
             explain(
                 f"{type(atoms.calc).__name__} computes no stress",
                 "a cell relaxes along its stress",
-                "Relax the positions only: relax(..., cell=False), or use another calculator",
+                "Relax the positions only: relax(..., cell=False), give a relaxed crystal "
+                "(--no-relax), or use another calculator",
             )
         ) from error
     degrees: Any = FrechetCellFilter(atoms, exp_cell_factor=1.0)
