@@ -189,8 +189,8 @@ def _config(model: torch.nn.Module) -> dict[str, Any]:
 
 def _identity(architecture: str, config: Mapping[str, Any]) -> dict[str, str]:
     """Return what ties weights to their architecture and config, the same before and after JSON."""
-    plain = json.loads(json.dumps(config))
-    return {"architecture": architecture, "config": json.dumps(plain, sort_keys=True)}
+    # One entry: safetensors writes several in an order that changes from run to run.
+    return {"model": json.dumps({"architecture": architecture, "config": config}, sort_keys=True)}
 
 
 # -- reading ------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # A batch holds about this many atoms: enough to keep a model busy, little enough for memory.
 _ATOMS_PER_BATCH = 1000
+_MINIMUM_LENGTH = 15.0  # Å: half of it is the range that force constants usually need
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,8 @@ class FiniteDisplacementPhonons:
         the supercell vectors. If None, the smallest supercell that keeps the symmetry and has
         periodic images at least ``minimum_length`` apart.
     minimum_length
-        Distance in Å between periodic images of an atom, where no supercell is given.
+        Distance in Å between periodic images of an atom, where no supercell is given. If None,
+        15 Å, or three times the calculator's cutoff where it has one that is larger than 5 Å.
     displacement
         How far atoms are moved, in Å.
     force_tolerance
@@ -71,7 +73,7 @@ class FiniteDisplacementPhonons:
     """
 
     supercell: Sequence[int] | Sequence[Sequence[int]] | np.ndarray | None = None
-    minimum_length: float = 15.0
+    minimum_length: float | None = None
     displacement: float = 0.01
     force_tolerance: float = 0.01
     stress_tolerance: float = 1e-3
@@ -136,7 +138,10 @@ class FiniteDisplacementPhonons:
         else:
             if self.born_charges is None:  # they belong to the given cell
                 unit = primitive_cell(unit, self.symmetry_precision)
-            matrix = choose_supercell(unit, self.minimum_length, self.symmetry_precision)
+            length = self.minimum_length
+            if length is None:
+                length = max(_MINIMUM_LENGTH, 3 * (_cutoff(atoms.calc) or 0.0))
+            matrix = choose_supercell(unit, length, self.symmetry_precision)
         unit.calc = atoms.calc
         return unit, matrix
 
@@ -286,9 +291,9 @@ def _warn_if_unsuited(phonopy: Phonopy, calculator: Any) -> None:
             AccuracyWarning,
             stacklevel=5,
         )
-    cutoff = getattr(calculator, "cutoff", None)
+    cutoff = _cutoff(calculator)
     nearest = shortest_image(phonopy.supercell.cell)
-    if isinstance(cutoff, int | float) and nearest < 2 * cutoff:
+    if cutoff is not None and nearest < 2 * cutoff:
         warn(
             explain(
                 f"Periodic images in the supercell are {nearest:.1f} Å apart",
@@ -300,3 +305,9 @@ def _warn_if_unsuited(phonopy: Phonopy, calculator: Any) -> None:
             AccuracyWarning,
             stacklevel=5,
         )
+
+
+def _cutoff(calculator: Any) -> float | None:
+    """Return the distance in Å to which a calculator's atoms interact directly, if it tells."""
+    cutoff = getattr(calculator, "cutoff", None)
+    return float(cutoff) if isinstance(cutoff, int | float) else None

@@ -29,7 +29,8 @@ class SpectrumOptions:
         Repetitions of the given cell for the displacements. By default the smallest supercell
         that keeps the symmetry and has periodic images minimum_length apart.
     minimum_length
-        Distance in Å between periodic images of an atom, where no supercell is given.
+        Distance in Å between periodic images of an atom, where no supercell is given. By default
+        15, or three times the calculator's cutoff where it has one that is larger than 5.
     relax
         Whether positions and cell are relaxed first, keeping the space group.
     mesh_spacing
@@ -50,7 +51,7 @@ class SpectrumOptions:
 
     temperature: tuple[float, ...] = (300.0,)
     supercell: tuple[int, int, int] | None = None
-    minimum_length: float = 15.0
+    minimum_length: float | None = None
     relax: bool = True
     mesh_spacing: float = 0.08
     instrument: str | None = None

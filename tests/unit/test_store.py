@@ -277,3 +277,11 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, random_potential):
 def test_counts_are_written_for_people():
     numbers = (950, 1000, 74_321, 999_600, 2_100_000)
     assert [count(n) for n in numbers] == ["950", "1k", "74k", "1.0M", "2.1M"]
+
+
+def test_saving_the_same_model_twice_gives_the_same_files(tmp_path, random_potential):
+    """The hash in a card names the weights, not the run of the program that wrote them."""
+    for folder in ("one", "two"):
+        save_model(random_potential, tmp_path / folder, {"task": "potential", "name": "twin"})
+    for name in ("card.json", "weights.safetensors"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

@@ -251,3 +251,13 @@ def test_a_left_handed_cell_is_refused_with_the_remedy(copper):
         FiniteDisplacementPhonons(supercell=(2, 2, 2))(copper)
     copper.set_cell(copper.cell.array[[1, 0, 2]])
     FiniteDisplacementPhonons(supercell=(2, 2, 2))(copper)
+
+
+def test_the_chosen_supercell_is_three_cutoffs_wide(copper, monkeypatch):
+    """A calculator that says how far it acts gets a supercell without folded interactions."""
+    usual = FiniteDisplacementPhonons().phonopy(copper)
+    monkeypatch.setattr(copper.calc, "cutoff", 6.0, raising=False)
+    wider = FiniteDisplacementPhonons().phonopy(copper)
+    assert shortest_image(usual.supercell.cell) >= 15
+    assert shortest_image(wider.supercell.cell) >= 18
+    assert len(wider.supercell) > len(usual.supercell)
