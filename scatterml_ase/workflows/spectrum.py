@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
-_SHELLS, _WIDTH = 160, 1 / 40
+_SHELLS, _WIDTH, _UNSTABLE_WAVEVECTORS = 160, 1 / 40, 100_000
 _FORCE_CONSTANTS = (".yaml", ".yml", ".nxs", ".hdf5", ".h5")
 
 
@@ -215,11 +215,15 @@ def _force_constants(atoms: Atoms, options: SpectrumOptions, *, progress: bool) 
 
 
 def _scattering(
-    options: SpectrumOptions, temperature: float, highest: float, *, progress: bool
+    options: SpectrumOptions, temperature: float, stability: dict[str, Any], *, progress: bool
 ) -> Any:
-    """Return the analyzer of the powder map; ``highest`` is the highest phonon energy in meV."""
+    """Return the analyzer of the powder map.
+
+    Near an instability S(Q,E) diverges as 1/E² and no sample converges: it is cut short.
+    """
     from scatterml_ase.scattering.powder import PowderScattering
 
+    highest = stability["highest_frequency"]
     width = highest * _WIDTH if options.energy_fwhm is None else options.energy_fwhm
     return PowderScattering(
         temperature=temperature,
@@ -228,6 +232,7 @@ def _scattering(
         q_edges=None if options.q_max is None else np.linspace(0, options.q_max, _SHELLS + 1),
         energy_fwhm=0.0 if options.instrument else width,
         tolerance=options.tolerance,
+        maximum_wavevectors=None if stability["stable"] else _UNSTABLE_WAVEVECTORS,
         progress=progress,
     )
 
@@ -248,11 +253,10 @@ def _observe(
         dos = phonon_dos(modes)
         thermal = force_constants.thermal(np.array(options.temperature), modes)
         stability = describe.describe_stability(modes)
-        highest = stability["highest_frequency"]
     maps = []
     with _stage("scattering", "powder S(|Q|,E)", times):
         for temperature in options.temperature:
-            analyzer = _scattering(options, float(temperature), highest, progress=progress)
+            analyzer = _scattering(options, float(temperature), stability, progress=progress)
             maps.append(analyzer(force_constants))
     summary = {
         **describe.provenance(),
