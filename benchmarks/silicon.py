@@ -1,4 +1,4 @@
-"""Phonons of silicon from the shipped model beside DFT and experiment; prints a table in THz.
+"""Phonons of silicon from the shipped model beside DFT; prints a table in THz.
 
 python benchmarks/silicon.py
 """
@@ -25,8 +25,6 @@ REFERENCES = {
     "PBE 300 K": (14.83, 4.31, 11.94, 13.21, 3.28, 10.93, 11.88, 13.94),
     # Kyoto phonon database, mp-149, CC-BY 4.0, 64-atom supercell.
     "PBEsol": (15.29, 3.98, 12.14, 13.73, 3.10, 11.08, 12.27, 14.57),
-    # Dolling 1963, Nilsson and Nelin 1972; as compiled in doi:10.1103/PhysRevB.43.7231.
-    "experiment": (15.53, 4.49, 12.32, 13.90, 3.43, 11.35, 12.60, 14.68),
 }
 
 

@@ -11,8 +11,6 @@ from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.testing import check_analyzer, check_result
 
 PHONONS = FiniteDisplacementPhonons(supercell=(4, 4, 4))
-# What has nothing to draw of itself.
-NOT_DRAWN = {"Crystal", "ForceConstants"}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +60,7 @@ def test_every_class_of_result_is_checked_here():
 def test_the_results_of_a_crystal(name, force_constants):
     result = MAKERS[name](force_constants)
     assert type(result).__name__ == name
-    check_result(result, skip={"plot"} if name in NOT_DRAWN else ())
+    check_result(result)
 
 
 @pytest.mark.parametrize("name", ["PhononBands", "PhononDOS", "PhononModes", "ThermalProperties"])

@@ -14,7 +14,8 @@ PBE_300K = {
     "X": ((0.5, 0.5, 0), [4.31, 4.31, 11.94, 11.94, 13.21, 13.21]),
     "L": ((0.5, 0.5, 0.5), [3.28, 3.28, 10.93, 11.88, 13.94, 13.94]),
 }
-# DFT-PBEsol, THz: Kyoto phonon database, mp-149, CC-BY 4.0 (PBE lies 1 to 4 % below).
+# DFT-PBEsol, THz: Kyoto phonon database, mp-149, CC-BY 4.0. PBE's optic modes lie
+# a few per cent below, its transverse acoustic modes above (4.31 against 3.98 at X).
 PBESOL = {
     "Γ": ((0, 0, 0), [0, 0, 0, 15.29, 15.29, 15.29]),
     "X": ((0.5, 0.5, 0), [3.98, 3.98, 12.14, 12.14, 13.73, 13.73]),
@@ -33,9 +34,9 @@ def force_constants(silicon):
 
 
 def test_the_lattice_constant_is_that_of_dft_pbe(silicon):
-    """PBE gives 5.469 Å, the ground state of the training data; experiment 5.431 Å."""
+    """PBE gives 5.469 Å, the ground state of the training data."""
     a = (4 * silicon.cell.volume) ** (1 / 3)
-    assert a == pytest.approx(5.469, abs=0.01)
+    assert a == pytest.approx(5.469, abs=0.005)
 
 
 def test_silicon_is_stable_on_a_dense_mesh(force_constants):
@@ -46,15 +47,15 @@ def test_silicon_is_stable_on_a_dense_mesh(force_constants):
 
 def test_acoustic_modes_at_gamma_have_no_energy(force_constants):
     modes = force_constants.modes([[0, 0, 0]])
-    assert np.abs(modes.frequencies[0, :3]).max() < 0.05
-    assert force_constants.acoustic_residual() < 0.05
+    assert np.abs(modes.frequencies[0, :3]).max() < 1e-3
+    assert force_constants.acoustic_residual() < 1e-3
 
 
 @pytest.mark.parametrize("point", PBE_300K)
-def test_frequencies_lie_within_half_a_terahertz_of_dft_pbe(force_constants, point):
+def test_frequencies_lie_within_0_3_terahertz_of_dft_pbe(force_constants, point):
     q, expected = PBE_300K[point]
     found = force_constants.modes([q]).frequencies[0] / THZ_TO_MEV
-    assert found == pytest.approx(expected, abs=0.5)
+    assert found == pytest.approx(expected, abs=0.3)
 
 
 @pytest.mark.parametrize("point", PBESOL)
