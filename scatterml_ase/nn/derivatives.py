@@ -27,7 +27,7 @@ class PotentialOutput:
 
 
 def energies_forces_stress(
-    model: nn.Module, graph: Data, *, create_graph: bool = False
+    model: nn.Module, graph: Data, *, create_graph: bool = False, derivatives: bool = True
 ) -> PotentialOutput:
     """Evaluate a model of energies per atom and derive forces and stress at once.
 
@@ -47,17 +47,23 @@ def energies_forces_stress(
         One graph or a batch.
     create_graph
         Keep the graph of the gradient, so that a loss on forces and stress can be differentiated.
+    derivatives
+        Without, forces and stress are NaN: energies alone cost a third.
 
     Returns
     -------
     PotentialOutput
         Detached unless ``create_graph``.
     """
-    vectors = edge_vectors(graph).detach().requires_grad_()  # [edge, 3] float64
+    vectors = edge_vectors(graph).detach().requires_grad_(derivatives)  # [edge, 3] float64
     dtype = next(model.parameters()).dtype
-    with torch.enable_grad():
+    with torch.set_grad_enabled(derivatives):
         energies = model(vectors.to(dtype), graph.edge_index, graph.numbers).to(torch.float64)
-        gradient = _gradient(energies, vectors, create_graph=create_graph)  # [edge, 3]
+        gradient = (
+            _gradient(energies, vectors, create_graph=create_graph)  # [edge, 3]
+            if derivatives
+            else torch.full_like(vectors, torch.nan)
+        )
     atoms, index = len(graph.numbers), graph.edge_index
     forces = segment_sum(gradient, index[0], atoms) - segment_sum(gradient, index[1], atoms)
     batch = getattr(graph, "batch", None)
