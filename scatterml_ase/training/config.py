@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -28,7 +29,11 @@ class DataConfig:
     ``energy``, ``forces`` and ``stress`` are keys of ``atoms.info``/``atoms.arrays`` or, where ASE
     has moved them, of the attached results (eV, eV/Å, eV/Å³ tension positive). An empty ``stress``
     trains without. ``group`` is the ``info`` key whose values get their own rows in the metrics.
-    ``ignore_stress`` names components per group that are not to be trusted, or ``["all"]``.
+    ``ignore_stress`` names components per group that are not to be trusted, or ``["all"]``; its
+    keys are "GROUP" for all files, or "FILE:GROUP" for those in whose name the expression FILE is
+    found. ``fraction`` trains on a part of the training structures only, for learning curves: a
+    random one by ``fraction_seed``, with each file's groups in proportion; smaller fractions are
+    subsets of larger ones, and the validation structures stay the same.
     """
 
     train: tuple[str, ...]
@@ -38,17 +43,37 @@ class DataConfig:
     stress: str = "stress"
     group: str = "group"
     ignore_stress: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fraction: float = 1.0
+    fraction_seed: int = 0
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """Table ``[[split.rules]]``: how the structures of some files are split.
+
+    It serves the files in whose name the expression ``file`` is found and no earlier rule's is;
+    what it does not give is as in ``[split]``.
+    """
+
+    file: str
+    fraction: float | None = None
+    gap: int | None = None
+    key: str | None = None
+    trajectory: str | None = None
+    hold_out: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Table ``[split]``: how structures are set aside for validation.
+    r"""Table ``[split]``: how structures are set aside for validation.
 
     Structures whose ``key`` matches one of the expressions ``hold_out`` go to validation. Those
-    whose ``key`` matches ``trajectory`` form one trajectory for each text the expression's groups
-    capture; its last ``fraction`` goes to validation as one block and ``gap`` structures before it
-    are used for nothing. The rest is trained on. With neither expression the whole file is one
-    trajectory.
+    whose ``key`` matches ``trajectory`` form one trajectory for each file and text the expression's
+    groups capture; its last ``fraction`` goes to validation as one block and ``gap`` structures
+    before it are used for nothing. The rest is trained on. With neither expression every file is
+    one trajectory. ``key`` is a key of ``atoms.info``; "index" is the position of the structure in
+    its file (0, 1, …), of which ``trajectory = '^(\d*)\d$'`` makes blocks of ten, and "file" the
+    file's name. ``rules`` make exceptions for some of the files.
     """
 
     fraction: float = 0.1
@@ -56,6 +81,7 @@ class SplitConfig:
     key: str = "group"
     trajectory: str = ""
     hold_out: tuple[str, ...] = ()
+    rules: tuple[SplitRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,6 +258,7 @@ def check_ranges(config: TrainingConfig) -> None:
     """
     run, loss, optimizer = config.run, config.loss, config.optimizer
     rules = {
+        "data.fraction": (config.data.fraction, 0 < config.data.fraction <= 1, "from 0 to 1"),
         "split.fraction": (config.split.fraction, 0 <= config.split.fraction < 1, "from 0 to 1"),
         "split.gap": (config.split.gap, config.split.gap >= 0, "0 or more"),
         "run.epochs": (run.epochs, run.epochs > 0, "1 or more"),
@@ -256,6 +283,22 @@ def check_ranges(config: TrainingConfig) -> None:
             raise InputError(
                 explain(f"{name} = {value}", "no training can use that", f"Choose {allowed}")
             )
+
+
+def compiled(pattern: str, *, where: str) -> re.Pattern[str]:
+    """Return a regular expression of a training file, which ``where`` names in messages.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(
+            explain(f"{where}: {pattern!r} is no regular expression", str(error), "Correct it")
+        ) from error
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

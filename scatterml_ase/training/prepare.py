@@ -25,12 +25,12 @@ from scatterml_ase.training.data import (
     data_hash,
     drop_duplicates,
     drop_leaks,
-    read_frames,
     reference_energies,
     require_species,
     species_of,
 )
-from scatterml_ase.training.split import split_frames
+from scatterml_ase.training.files import read_files
+from scatterml_ase.training.split import split_frames, subset
 
 _log = logging.getLogger(__name__)
 
@@ -63,13 +63,14 @@ def load_dataset(config: TrainingConfig) -> Dataset:
     InputError
         If anything about the data would make the training meaningless.
     """
-    frames = drop_duplicates(read_frames(config.data.train, config.data))
+    frames = drop_duplicates(read_files(config.data.train, config.data))
     if config.data.validation:
-        validation = drop_duplicates(read_frames(config.data.validation, config.data))
+        validation = drop_duplicates(read_files(config.data.validation, config.data))
         train = drop_leaks(frames, validation)
         unused: list[Frame] = []
     else:
         train, validation, unused = split_frames(frames, config.split)
+    train = subset(train, config.data.fraction, seed=config.data.fraction_seed)
     require_species(validation, species_of(train), who="The training part")
     _log.info(
         "%d structures (%d atoms) of %s to train on, %d to validate, %d unused",

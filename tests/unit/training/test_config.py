@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scatterml_ase.errors import InputError
-from scatterml_ase.training.config import TrainingConfig, from_table, read_config
+from scatterml_ase.training.config import SplitRule, TrainingConfig, from_table, read_config
 
 
 def written(tmp_path, text: str):
@@ -41,6 +41,8 @@ def test_the_file_of_the_shipped_silicon_model_is_valid(request):
         ("name = 'x'\n[data]\ntrain = 'a'\n[loss]\nkind = 'l3'\n", ["'l3'", "'huber'"]),
         ("name = 'x'\n[data]\ntrain = 'a'\n[optimizer]\namsgrad = 1\n", ["amsgrad", "bool"]),
         ("name = 'x'\ndata = 3\n", ["data = 3"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\nfraction = 0\n", ["data.fraction = 0.0"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[[split.rules]]\nkey = 'index'\n", ["rules", "'file'"]),
         ("name = \n", ["not a TOML file"]),
         ("name = 'x'\n[data]\ntrain = '${NOT_SET_ANYWHERE}/a'\n", ["NOT_SET_ANYWHERE", "--data"]),
     ],
@@ -74,3 +76,23 @@ def test_an_integer_may_stand_for_a_real_number(tmp_path):
 def test_lists_of_a_configuration_made_in_python_may_be_tuples():
     table = {"name": "x", "data": {"train": ("a", "b")}}
     assert from_table(TrainingConfig, table, where="here").data.train == ("a", "b")
+
+
+def test_rules_for_single_files_stand_in_tables_of_their_own(tmp_path):
+    text = """name = "x"
+    [data]
+    train = ["a", "b"]
+    ignore_stress = { "a:Surface" = "yz" }
+    [[split.rules]]
+    file = "a"
+    hold_out = "^1$"
+    [[split.rules]]
+    file = "b"
+    fraction = 0.5
+    """
+    config = read_config(written(tmp_path, text))
+    assert config.data.ignore_stress == {"a:Surface": ("yz",)}
+    assert config.split.rules == (
+        SplitRule("a", hold_out=("^1$",)),
+        SplitRule("b", fraction=0.5),
+    )
