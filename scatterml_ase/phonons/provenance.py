@@ -1,8 +1,29 @@
-"""What a result remembers of the calculator its forces came from."""
+"""What a result remembers of how it was made."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+import scatterml_ase
+
+
+def describe(analyzer: Any, atoms: Atoms) -> dict[str, Any]:
+    """Name version, crystal, calculator and, under the analyzer's name, its options."""
+    options = {
+        item.name: value.tolist() if isinstance(value, np.ndarray) else value
+        for item in fields(analyzer)
+        if (value := getattr(analyzer, item.name)) is not None and item.name != "progress"
+    }
+    return {
+        "version": f"scatterml_ase {scatterml_ase.__version__}",
+        "formula": atoms.get_chemical_formula(),
+        "calculator": describe_calculator(atoms.calc),
+        type(analyzer).__name__: options,
+    }
 
 
 def describe_calculator(calculator: Any) -> dict[str, str]:
