@@ -32,6 +32,31 @@ class SupportsHessian(Protocol):
 
 
 @runtime_checkable
+class SupportsHessianBlocks(Protocol):
+    """A calculator that tells the force constants of each periodic image apart.
+
+    So it gives those of the infinite crystal from its primitive cell.
+    """
+
+    @property
+    def interaction_range(self) -> float | None:
+        """Return the distance in Å beyond which they vanish; None if it is not known."""
+        ...
+
+    def get_hessian_blocks(
+        self, atoms: Atoms, *, progress: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return Φ_ij(S) = ∂²E/∂r_i(0)∂r_j(S), which needs an ``interaction_range``.
+
+        Returns
+        -------
+        tuple of arrays
+            Pairs (p, 2) and cell shifts (p, 3), integers, and blocks (p, 3, 3) in eV/Å².
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsMembers(Protocol):
     """A committee: ``members`` are calculators whose spread measures the uncertainty."""
 
