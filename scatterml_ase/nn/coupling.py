@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Columns per piece: 140 products of doubles for 512 columns (l ≤ 3) stay within a core's cache,
-# and pieces this size are recycled by the allocator instead of going back to the system.
-_COLUMNS = 256
+# Bytes of a row of a piece: the 140 products of pairs (l ≤ 3) stay within a core's cache.
+_ROW = 4096
 
 
 @dataclass(frozen=True)
@@ -20,49 +19,60 @@ class Quadratic:
     See :class:`~scatterml_ase.nn.product.SymmetricSquare` for where the blocks come from.
     """
 
-    first: Tensor
-    """Index i of each pair, those of the even block first."""
-    second: Tensor
-    """Index j of each pair."""
+    pairs: Tensor
+    """Index i, then index j of each pair, those of the even block first, (2 × pairs,)."""
+    square_of: Tensor
+    """Which pair (i, j) or (j, i) is, for all i and j, (components × components,)."""
     even: Tensor
     """K of the even block (rows, pairs)."""
+    even_slope: Tensor
+    """The same with the squares x_i² counted twice, as in the derivative of q."""
     odd: Tensor
     """K of the odd blocks (7, rows, pairs), padded with zeros."""
     rows: Tensor
     """Where each row r of the result is in the blocks, even first."""
+    places: Tensor
+    """Which row r each row of the blocks is; one past the last for the padding."""
 
-    def couple(self, pairs: Tensor) -> Tensor:
-        """Return K · pairs, shape (rows, columns)."""
-        n, (k, _, width) = self.even.shape[1], self.odd.shape
-        even = self.even @ pairs[:n]
-        odd = torch.bmm(self.odd, pairs[n:].view(k, width, pairs.shape[1]))
-        return torch.cat([even, odd.flatten(0, 1)]).index_select(0, self.rows)
+    def couple(self, products: Tensor) -> Tensor:
+        """Return K · products of pairs, shape (rows, columns)."""
+        m, n = self.even.shape
+        k, height, width = self.odd.shape
+        columns = products.shape[1]
+        blocks = products.new_empty(m + k * height, columns)
+        torch.mm(self.even, products[:n], out=blocks[:m])
+        odd = products[n:].view(k, width, columns)
+        torch.bmm(self.odd, odd, out=blocks[m:].view(k, height, columns))
+        return blocks.index_select(0, self.rows)
 
     def spread(self, gradient: Tensor) -> Tensor:
-        """Return Kᵀ · gradient, shape (pairs, columns)."""
-        n, (k, height, _) = self.even.shape[0], self.odd.shape
-        blocks = gradient.new_zeros(n + k * height, gradient.shape[1])
-        blocks[self.rows] = gradient
-        odd = torch.bmm(self.odd.mT, blocks[n:].view(k, height, gradient.shape[1]))
-        return torch.cat([self.even.T @ blocks[:n], odd.flatten(0, 1)])
+        """Return Kᵀ · gradient for the derivative of q, shape (pairs, columns)."""
+        m, n = self.even_slope.shape
+        k, height, width = self.odd.shape
+        columns = gradient.shape[1]
+        padded = torch.cat([gradient, gradient.new_zeros(1, columns)])
+        blocks = padded.index_select(0, self.places)
+        products = gradient.new_empty(n + k * width, columns)
+        torch.mm(self.even_slope.T, blocks[:m], out=products[:n])
+        odd = blocks[m:].view(k, height, columns)
+        torch.bmm(self.odd.mT, odd, out=products[n:].view(k, width, columns))
+        return products
 
     def square(self, x: Tensor) -> Tensor:
         """Return q(x)."""
-        return self._pieces(
-            lambda a: self.couple(
-                a.index_select(0, self.first).mul_(a.index_select(0, self.second))
-            ),
-            x,
-        )
+
+        def piece(a: Tensor) -> Tensor:
+            first, second = self._factors(a)
+            return self.couple(first.mul_(second))
+
+        return self._pieces(piece, x)
 
     def bilinear(self, x: Tensor, y: Tensor) -> Tensor:
         """Return B(x, y), the derivative of q at y along x: B(x, x) = 2 q(x)."""
 
         def piece(a: Tensor, b: Tensor) -> Tensor:
-            pairs = a.index_select(0, self.first).mul_(b.index_select(0, self.second))
-            return self.couple(
-                pairs.addcmul_(a.index_select(0, self.second), b.index_select(0, self.first))
-            )
+            (first_a, second_a), (first_b, second_b) = self._factors(a), self._factors(b)
+            return self.couple(first_a.mul_(second_b).addcmul_(second_a, first_b))
 
         return self._pieces(piece, x, y)
 
@@ -70,17 +80,19 @@ class Quadratic:
         """Return the z with z·y = gradient·B(x, y) for every y."""
 
         def piece(g: Tensor, a: Tensor) -> Tensor:
-            pairs = self.spread(g)
-            z = torch.zeros_like(a).index_add_(
-                0, self.first, pairs * a.index_select(0, self.second)
-            )
-            return z.index_add_(0, self.second, pairs.mul_(a.index_select(0, self.first)))
+            matrix = self.spread(g).index_select(0, self.square_of).view(len(a), *a.shape)
+            return matrix.mul_(a).sum(1)
 
         return self._pieces(piece, gradient, x)
 
+    def _factors(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = x.index_select(0, self.pairs).view(2, len(self.pairs) // 2, x.shape[1])
+        return first, second
+
     @staticmethod
     def _pieces(function: Any, *operands: Tensor) -> Tensor:
-        split = zip(*(x.split(_COLUMNS, dim=1) for x in operands), strict=True)
+        columns = _ROW // operands[0].element_size()
+        split = zip(*(x.split(columns, dim=1) for x in operands), strict=True)
         results = [function(*piece) for piece in split]
         return results[0] if len(results) == 1 else torch.cat(results, dim=1)
 

@@ -34,11 +34,13 @@ class SymmetricSquare(TableModule):
     eight small ones: one of the even class and seven of nearly equal size, which go as a batch.
     """
 
-    first: Tensor
-    second: Tensor
+    pairs: Tensor
+    square_of: Tensor
     even: Tensor
+    even_slope: Tensor
     odd: Tensor
     rows: Tensor
+    places: Tensor
 
     def __init__(self, l_max: int) -> None:
         super().__init__()
@@ -56,6 +58,7 @@ class SymmetricSquare(TableModule):
         of_row = torch.cat([parity[degree_slices(l_max)[l3]] for *_, l3 in self.paths])
         of_pair = torch.bitwise_xor(parity[first], parity[second])
         pairs = [torch.nonzero(of_pair == kind).squeeze(1) for kind in range(8)]
+        sizes = [len(pair) for pair in pairs]  # before they are filled up
         rows = [torch.nonzero(of_row == kind).squeeze(1) for kind in range(8)]
         even = coupling[rows[0]][:, pairs[0]]
         odd = torch.zeros(7, max(map(len, rows[1:])), max(map(len, pairs[1:]))).to(coupling)
@@ -66,10 +69,37 @@ class SymmetricSquare(TableModule):
             place[row] = len(rows[0]) + k * odd.shape[1] + torch.arange(len(row))
             pairs[k + 1] = nn.functional.pad(pair, (0, odd.shape[2] - len(pair)))
         order = torch.cat(pairs)
-        for name, index in {"first": first[order], "second": second[order], "rows": place}.items():
+        square_of = torch.empty(size, size, dtype=torch.long)
+        own = torch.cat([torch.arange(len(pair)) < n for pair, n in zip(pairs, sizes, strict=True)])
+        i, j, where = first[order][own], second[order][own], torch.nonzero(own).squeeze(1)
+        square_of[i, j] = square_of[j, i] = where
+        places = torch.full((even.shape[0] + odd.shape[0] * odd.shape[1],), len(coupling))
+        places[place] = torch.arange(len(coupling))
+        indices = {
+            "pairs": torch.cat([first[order], second[order]]),
+            "square_of": square_of.flatten(),
+            "rows": place,
+            "places": places,
+        }
+        for name, index in indices.items():
             self.register_buffer(name, index, persistent=False)
+        doubled = 1.0 + (first == second)[pairs[0]].to(torch.float64)
         self.register_table("even", even)
+        self.register_table("even_slope", even * doubled)
         self.register_table("odd", odd)
+
+    @property
+    def form(self) -> Quadratic:
+        """The tables as one quadratic form."""
+        return Quadratic(
+            pairs=self.pairs,
+            square_of=self.square_of,
+            even=self.even,
+            even_slope=self.even_slope,
+            odd=self.odd,
+            rows=self.rows,
+            places=self.places,
+        )
 
     def forward(self, basis: Tensor) -> list[Tensor]:
         """Couple ``basis`` (components, atoms, channels) with itself.
@@ -80,8 +110,7 @@ class SymmetricSquare(TableModule):
             For each degree l: (paths_per_degree[l], 2l + 1, atoms, channels).
         """
         _, atoms, channels = basis.shape
-        form = Quadratic(self.first, self.second, self.even, self.odd, self.rows)
-        coupled = Square.apply(basis.flatten(1), form)  # [path and m, atom c]
+        coupled = Square.apply(basis.flatten(1), self.form)  # [path and m, atom c]
         sizes = [n * (2 * degree + 1) for degree, n in enumerate(self.paths_per_degree)]
         return [
             part.view(n, 2 * degree + 1, atoms, channels)
