@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -15,15 +16,18 @@ from ase.calculators.calculator import (
     all_changes,
 )
 from ase.stress import full_3x3_to_voigt_6_stress
-from torch_geometric.data import Data
 
 from scatterml_ase.card import as_dtype, count
 from scatterml_ase.errors import InputError, ModelError, explain, name_species
-from scatterml_ase.graph import batch_graphs, check_structure, edge_vectors, graph_from_atoms
+from scatterml_ase.graph import Graph, join_graphs
+from scatterml_ase.neighbours import check_structure
 from scatterml_ase.nn.derivatives import PotentialOutput, energies_forces_stress
+from scatterml_ase.verlet import VerletList
 
 # Two nuclei nearer than this (Å) are one site entered twice, not a configuration.
 _SAME_SITE = 0.05
+# What an energy alone answers, without derivatives of the model.
+_ENERGIES = frozenset({"energy", "free_energy", "energies"})
 
 
 class TorchCalculator(Calculator):
@@ -40,12 +44,23 @@ class TorchCalculator(Calculator):
         in float64 either way.
     device
         Where the model runs.
+    skin
+        How much farther than the cutoff neighbours are kept, in Å, so that they are searched
+        every so many steps only (:class:`~scatterml_ase.verlet.VerletList`). It changes no number;
+        0 searches them at every step.
     options
         More entries of ``calculator.parameters`` and ``todict()``: plain values.
+
+    Notes
+    -----
+    Threads may share a calculator: they wait for each other. Threads with calculators of their
+    own that share a model do not.
     """
 
     # A list of its own: ASE shares the one of the base class among all calculators.
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
+    # Nothing here depends on them; ASE need not compare them.
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
     max_edges: int = 50_000
     """A batch is closed when it has this many edges, so that memory stays bounded."""
 
@@ -56,6 +71,7 @@ class TorchCalculator(Calculator):
         *,
         dtype: str | torch.dtype | None = None,
         device: str | torch.device = "cpu",
+        skin: float = 0.5,
         **options: Any,
     ) -> None:
         self.dtype = as_dtype(dtype or "float64")
@@ -64,8 +80,16 @@ class TorchCalculator(Calculator):
         config: Any = model.config
         self.cutoff = float(config.cutoff)
         self.species = tuple(sorted(int(z) for z in config.species))
+        self._lock = threading.RLock()
+        self._neighbours = VerletList(self.cutoff, skin)
         name = str(self.dtype).removeprefix("torch.")
-        super().__init__(dtype=name, device=str(self.device), **options)
+        super().__init__(dtype=name, device=str(self.device), skin=self._neighbours.skin, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
 
     @property
     def label_of_model(self) -> str:
@@ -94,18 +118,47 @@ class TorchCalculator(Calculator):
 
     # -- ASE's way in -------------------------------------------------------------------------
 
+    def get_property(
+        self,
+        name: str,
+        atoms: Atoms | None = None,
+        allow_calculation: bool = True,  # noqa: FBT001, FBT002
+    ) -> Any:
+        """Return a property as ASE does; threads wait for each other."""
+        with self._lock:
+            return super().get_property(name, atoms, allow_calculation)
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Name what changed since the last calculation, to the last bit whatever ``tol``."""
+        last = self.atoms
+        if last is None:
+            return list(all_changes)
+        pairs = {
+            "positions": (last.positions, atoms.positions),
+            "numbers": (last.numbers, atoms.numbers),
+            "cell": (last.cell.array, atoms.cell.array),
+            "pbc": (last.pbc, atoms.pbc),
+        }
+        return [name for name, (old, new) in pairs.items() if not np.array_equal(old, new)]
+
     def calculate(
         self,
         atoms: Atoms | None = None,
         properties: Collection[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Compute everything the structure allows and store it in ``results``."""
-        structure: Any = self.atoms if atoms is None else atoms
-        self.reset()
-        results = self.evaluate([structure], properties)[0]
-        self.atoms = structure.copy()
-        self.results = results
+        """Compute what is asked for and store it in ``results``.
+
+        Energies alone come without derivatives. Whatever needs derivatives brings all that the
+        structure has: energies, forces and stress.
+        """
+        with self._lock:
+            structure: Any = self.atoms if atoms is None else atoms
+            known = {} if system_changes else self.results  # stays what it was, to the last bit
+            self.reset()
+            results = self.evaluate([structure], properties)[0]
+            self.atoms = structure.copy()
+            self.results = {**results, **known}
 
     def evaluate(
         self, images: Sequence[Atoms], properties: Collection[str] | None = None
@@ -117,15 +170,17 @@ class TorchCalculator(Calculator):
         images
             Structures; they are not changed and get no calculator.
         properties
-            What must be there, e.g. ``("energy", "stress")``. None asks for what every structure
-            has: stress then is left out of those without a cell volume.
+            What must be there, e.g. ``("energy", "stress")``; energies alone cost a part of the
+            rest. None asks for what every structure has: stress then is left out of those
+            without a cell volume.
 
         Returns
         -------
         list of dict
-            Per structure ``energy`` and ``free_energy`` (eV), ``energies`` (atoms,) eV,
-            ``forces`` (atoms, 3) eV/Å and, in a cell with a volume, ``stress`` (6,) eV/Å³ in
-            Voigt order xx yy zz yz xz xy, tension positive. All are Python floats or float64.
+            Per structure ``energy`` and ``free_energy`` (eV), ``energies`` (atoms,) eV and,
+            unless only energies are asked for, ``forces`` (atoms, 3) eV/Å and, in a cell with a
+            volume, ``stress`` (6,) eV/Å³ in Voigt order xx yy zz yz xz xy, tension positive. All
+            are Python floats or float64.
 
         Raises
         ------
@@ -137,11 +192,12 @@ class TorchCalculator(Calculator):
         images = [images] if isinstance(images, Atoms) else list(images)
         for atoms in images:
             self._check(atoms, properties or ())
+        derivatives = not properties or not _ENERGIES.issuperset(properties)
         results = []
         with torch.inference_mode(mode=False):  # a caller's inference mode would allow no gradient
             for batch, atoms_of_batch in self._batches(images):
-                output = energies_forces_stress(self.model, batch)
-                results += _split(output, atoms_of_batch)
+                output = energies_forces_stress(self.model, batch, derivatives=derivatives)
+                results += _split(output, atoms_of_batch, derivatives=derivatives)
         for atoms, result in zip(images, results, strict=True):
             _check_finite(atoms, result)
         return results
@@ -150,7 +206,7 @@ class TorchCalculator(Calculator):
 
     def _check(self, atoms: Atoms, properties: Collection[str]) -> None:
         check_structure(atoms)
-        unknown = {int(z) for z in np.unique(atoms.numbers)} - set(self.species)
+        unknown = set(atoms.numbers.tolist()) - set(self.species)
         if unknown:
             raise ModelError(self._explain_unknown(unknown, atoms))
         for name in properties:
@@ -180,27 +236,29 @@ class TorchCalculator(Calculator):
             f"{atoms.get_chemical_formula()}",
         )
 
-    def _batches(self, images: Sequence[Atoms]) -> Iterator[tuple[Data, list[Atoms]]]:
+    def _batches(self, images: Sequence[Atoms]) -> Iterator[tuple[Graph, list[Atoms]]]:
         """Yield batches of graphs with at most ``max_edges`` edges, or of one structure."""
-        graphs: list[Data] = []
+        kept = self._neighbours  # of the structure before; many have a list of their own
+        neighbours = kept if len(images) == 1 else VerletList(self.cutoff, kept.skin)
+        graphs: list[Graph] = []
         members: list[Atoms] = []
         edges = 0
         for atoms in images:
-            graph = graph_from_atoms(atoms, self.cutoff)
+            graph = neighbours.graph(atoms)
             _check_overlap(atoms, graph)
             if graphs and edges + graph.num_edges > self.max_edges:
-                yield batch_graphs(graphs).to(self.device), members
+                yield join_graphs(graphs).to(self.device), members
                 graphs, members, edges = [], [], 0
             graphs.append(graph)
             members.append(atoms)
             edges += graph.num_edges
         if graphs:
-            yield batch_graphs(graphs).to(self.device), members
+            yield join_graphs(graphs).to(self.device), members
 
 
 def has_stress(atoms: Atoms) -> bool:
     """Tell whether stress, energy per strain and volume, is defined for a structure."""
-    return bool(atoms.pbc.any()) and atoms.cell.rank == 3
+    return bool(atoms.pbc.any()) and bool(abs(np.linalg.det(atoms.cell.array)) > 1e-12)
 
 
 def _usable(device: str | torch.device) -> torch.device:
@@ -226,35 +284,42 @@ def _ready(model: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> 
         return copy.deepcopy(model).to(device=device, dtype=dtype).eval()
 
 
-def _split(output: PotentialOutput, images: Sequence[Atoms]) -> list[dict[str, Any]]:
+def _split(
+    output: PotentialOutput, images: Sequence[Atoms], *, derivatives: bool
+) -> list[dict[str, Any]]:
     """Cut the output of a batch into one dict of ASE's names and shapes per structure."""
-    energy = output.energy.numpy(force=True).astype(np.float64)
-    energies = output.energies.numpy(force=True).astype(np.float64)
-    forces = output.forces.numpy(force=True).astype(np.float64)
-    stress = output.stress.numpy(force=True).astype(np.float64)
-    ends = np.cumsum([len(atoms) for atoms in images])
+    energy = _array(output.energy).tolist()
+    energies = _array(output.energies)
+    forces, stress = _array(output.forces), _array(output.stress)
     results = []
-    for k, (atoms, end) in enumerate(zip(images, ends, strict=True)):
-        own = slice(end - len(atoms), end)
+    end = 0
+    for k, atoms in enumerate(images):
+        own = slice(end, end := end + len(atoms))
         result: dict[str, Any] = {
-            "energy": float(energy[k]),
-            "free_energy": float(energy[k]),
+            "energy": energy[k],
+            "free_energy": energy[k],
             "energies": energies[own].copy(),
-            "forces": forces[own].copy(),
         }
-        if has_stress(atoms):
+        if derivatives:
+            result["forces"] = forces[own].copy()
+        if derivatives and has_stress(atoms):
             result["stress"] = full_3x3_to_voigt_6_stress(stress[k])
         results.append(result)
     return results
 
 
-def _check_overlap(atoms: Atoms, graph: Data) -> None:
+def _array(values: torch.Tensor) -> np.ndarray:
+    return values.numpy(force=True).astype(np.float64, copy=False)
+
+
+def _check_overlap(atoms: Atoms, graph: Graph) -> None:
     if graph.num_edges == 0:
         return
-    lengths = edge_vectors(graph).norm(dim=1)
-    shortest, edge = float(lengths.min()), int(lengths.argmin())
+    lengths = torch.linalg.vector_norm(graph.vectors, dim=1)
+    shortest = float(lengths.min())
     if shortest >= _SAME_SITE:
         return
+    edge = int(lengths.argmin())
     i, j = (int(k) for k in graph.edge_index[:, edge])
     raise InputError(
         explain(
@@ -268,7 +333,7 @@ def _check_overlap(atoms: Atoms, graph: Data) -> None:
 
 
 def _check_finite(atoms: Atoms, result: dict[str, Any]) -> None:
-    if np.isfinite(result["energy"]) and np.isfinite(result["forces"]).all():
+    if all(np.isfinite(value).all() for value in result.values()):
         return
     raise InputError(
         explain(

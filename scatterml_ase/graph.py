@@ -11,21 +11,70 @@ and its length is below the cutoff. Messages are summed at the centre, ``edge_in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from ase import Atoms
-from matscipy.neighbours import neighbour_list
-from scipy.spatial import KDTree
-from torch_geometric.data import Batch, Data
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.neighbours import check_structure, neighbours
 
-# A periodic cell thinner than this (Å) is a mistake: no two lattice planes of matter are closer.
-_THINNEST_CELL = 0.05
-# matscipy sorts atoms into bins as wide as the cutoff. Beyond so many bins, and so many per atom,
-# nearly all are empty: visiting them takes seconds to minutes, a tree milliseconds.
-_MOST_BINS, _MOST_BINS_PER_ATOM = 2e6, 50
+if TYPE_CHECKING:  # takes a second to import, and a calculator needs none of it
+    from torch_geometric.data import Batch, Data
+
+__all__ = [
+    "Graph",
+    "batch_graphs",
+    "check_structure",
+    "edge_vectors",
+    "graph_from_atoms",
+    "join_graphs",
+    "neighbours",
+]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One structure or several, ready for a model: what calculators use.
+
+    It reads like the ``Data`` of :func:`graph_from_atoms`, costs nothing to make, and has its edge
+    vectors computed; they are constants, not functions of ``pos`` and ``cell``.
+    """
+
+    pos: torch.Tensor
+    """Positions (n, 3) Å, float64."""
+    cell: torch.Tensor
+    """Cell vectors as rows (graphs, 3, 3) Å, float64."""
+    pbc: torch.Tensor
+    """Periodic axes (graphs, 3)."""
+    numbers: torch.Tensor
+    """Atomic numbers (n,)."""
+    edge_index: torch.Tensor
+    """Centres and neighbours (2, e), sorted by centre."""
+    cell_shifts: torch.Tensor
+    """Whole numbers (e, 3), float64."""
+    vectors: torch.Tensor
+    """From centre to neighbour (e, 3) Å, float64."""
+    batch: torch.Tensor
+    """Which structure an atom belongs to (n,)."""
+
+    @property
+    def num_edges(self) -> int:
+        """The number of edges e."""
+        return self.edge_index.shape[1]
+
+    @property
+    def num_graphs(self) -> int:
+        """The number of structures."""
+        return self.cell.shape[0]
+
+    def to(self, device: torch.device | str) -> Graph:
+        """Return the graph on a device; itself if it is there."""
+        if self.pos.device == torch.device(device):
+            return self
+        return Graph(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 def graph_from_atoms(atoms: Atoms, cutoff: float) -> Data:
@@ -60,6 +109,8 @@ def graph_from_atoms(atoms: Atoms, cutoff: float) -> Data:
         "pbc": np.array(atoms.pbc, dtype=bool).reshape(1, 3),
     }
     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    from torch_geometric.data import Data
+
     return Data(num_nodes=len(atoms), **tensors)
 
 
@@ -73,199 +124,37 @@ def batch_graphs(graphs: Sequence[Data]) -> Batch:
                 "Pass at least one",
             )
         )
+    from torch_geometric.data import Batch
+
     return Batch.from_data_list(list(graphs))
 
 
-def edge_vectors(graph: Data) -> torch.Tensor:
+def join_graphs(graphs: Sequence[Graph]) -> Graph:
+    """Join graphs of one structure each into one; a single graph is returned as it is."""
+    if len(graphs) == 1:
+        return graphs[0]
+    sizes = np.array([len(graph.pos) for graph in graphs])
+    first = (np.cumsum(sizes) - sizes).tolist()
+    index = [graph.edge_index + offset for graph, offset in zip(graphs, first, strict=True)]
+    joined = {
+        f.name: torch.cat([getattr(graph, f.name) for graph in graphs])
+        for f in fields(Graph)
+        if f.name not in ("edge_index", "batch")
+    }
+    batch = torch.from_numpy(np.repeat(np.arange(len(graphs)), sizes))
+    return Graph(**joined, edge_index=torch.cat(index, dim=1), batch=batch)
+
+
+def edge_vectors(graph: Data | Graph) -> torch.Tensor:
     """Return the vectors from centres to neighbours, (e, 3) Å float64.
 
-    Differentiable in ``graph.pos`` and ``graph.cell``.
+    Those of a ``Data`` are differentiable in ``graph.pos`` and ``graph.cell``.
     """
+    if isinstance(graph, Graph):
+        return graph.vectors
     centre, other = graph.edge_index
     vectors = graph.pos[other] - graph.pos[centre]  # [edge, 3]
     if graph.cell.shape[0] == 1:
         return vectors + graph.cell_shifts @ graph.cell[0]
     cells = graph.cell[graph.batch[centre]]  # [edge, 3, 3]
     return vectors + torch.einsum("es,esx->ex", graph.cell_shifts, cells)
-
-
-def neighbours(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find all pairs closer than the cutoff, each in both directions.
-
-    Parameters
-    ----------
-    atoms
-        Any structure; atoms may lie outside of the cell. Periodic axes need a cell vector, the
-        vectors of the other axes are not used.
-    cutoff
-        Largest distance, in Å. It may exceed the cell: an atom then has its own images as
-        neighbours.
-
-    Returns
-    -------
-    tuple of arrays
-        Centres (e,), neighbours (e,) and cell shifts (e, 3), all int64, in rising order of the
-        centres; shifts refer to ``atoms.positions`` as they are.
-    """
-    check_structure(atoms)
-    if not (np.isfinite(cutoff) and cutoff > 0):
-        raise InputError(
-            explain(
-                f"The cutoff is {cutoff} Å",
-                "neighbours are the atoms closer than it",
-                "Pass a positive number in Å",
-            )
-        )
-    positions, cell, origin = atoms.positions, atoms.cell.array, np.zeros(3)
-    if not atoms.pbc.all():
-        positions, cell, origin = _box(positions, cell, atoms.pbc, cutoff)
-    bins = abs(np.linalg.det(cell / float(cutoff)))
-    if bins > max(_MOST_BINS, _MOST_BINS_PER_ATOM * len(atoms)):
-        return _neighbours_in_emptiness(positions, cell, atoms.pbc, float(cutoff))
-    centres, others, shifts = neighbour_list(
-        "ijS",
-        positions=positions,
-        cell=cell,
-        pbc=np.array(atoms.pbc, dtype=bool),
-        cutoff=float(cutoff),
-        cell_origin=origin,
-    )
-    order: slice | np.ndarray = slice(None)
-    if np.any(np.diff(centres) < 0):
-        order = np.argsort(centres, kind="stable")
-    return (
-        centres[order].astype(np.int64),
-        others[order].astype(np.int64),
-        shifts[order].astype(np.int64).reshape(-1, 3),
-    )
-
-
-def _box(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the non-periodic axes a tight box with room for the cutoff.
-
-    matscipy needs three independent vectors and a grid of cells over the box, so the box is
-    spanned orthogonally to the periodic axes, and empty stretches along it are shortened to
-    twice the cutoff: that changes no neighbour, and two molecules a metre apart cost nothing.
-    """
-    free = np.linalg.svd(cell[pbc].reshape(-1, 3))[2][int(pbc.sum()) :]  # [free axis, 3]
-    along = positions @ free.T  # [atom, free axis]
-    closed = np.stack([_close_gaps(x, 2 * cutoff) for x in along.T], axis=1)
-    lowest = closed.min(axis=0) - cutoff
-    box = cell.copy()
-    box[~pbc] = (closed.max(axis=0) + cutoff - lowest)[:, None] * free
-    return positions + (closed - along) @ free, box, lowest @ free
-
-
-def _close_gaps(coordinates: np.ndarray, widest: float) -> np.ndarray:
-    """Move points together along a line until no gap is wider than allowed."""
-    order = np.argsort(coordinates, kind="stable")
-    excess = np.maximum(np.diff(coordinates[order]) - widest, 0.0)
-    closed = coordinates.copy()
-    closed[order[1:]] -= np.cumsum(excess)
-    return closed
-
-
-def _neighbours_in_emptiness(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find neighbours with a tree, whose cost does not grow with the size of the box."""
-    inverse = np.linalg.inv(cell)  # columns are normals of the faces, as long as 1/height
-    scaled = positions @ inverse
-    wraps = np.where(pbc, np.floor(scaled), 0.0)
-    home = positions - wraps @ cell
-    margin = cutoff * np.linalg.norm(inverse, axis=0) * (1 + 1e-9)  # of the box, in scaled units
-    owner, shift = _images(scaled - wraps, margin, pbc)
-    images = home[owner] + shift @ cell
-    pairs = KDTree(home).query_ball_tree(KDTree(images), cutoff * (1 + 1e-9))
-    centres = np.repeat(np.arange(len(home)), [len(found) for found in pairs])
-    found = np.array([k for row in pairs for k in row], dtype=np.int64)
-    near = np.linalg.norm(images[found] - home[centres], axis=1) < cutoff
-    near &= (owner[found] != centres) | shift[found].any(axis=1)  # no atom neighbours itself
-    centres, found = centres[near], found[near]
-    others = owner[found]
-    shifts = shift[found] + wraps[centres] - wraps[others]
-    return centres, others, shifts.astype(np.int64)
-
-
-def _images(scaled: np.ndarray, margin: np.ndarray, pbc: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return atoms (m,) and shifts (m, 3) of all images inside the box and its margin."""
-    owner, shift = np.arange(len(scaled)), np.zeros((len(scaled), 3))
-    for axis in np.flatnonzero(pbc):
-        reach = int(np.ceil(margin[axis]))
-        steps = np.repeat(np.arange(-reach, reach + 1), len(owner))
-        owner, shift = np.tile(owner, 2 * reach + 1), np.tile(shift, (2 * reach + 1, 1))
-        shift[:, axis] = steps
-        place = scaled[owner, axis] + steps
-        inside = (place >= -margin[axis]) & (place <= 1 + margin[axis])
-        owner, shift = owner[inside], shift[inside]
-    return owner, shift
-
-
-def check_structure(atoms: Atoms) -> None:
-    """Refuse a structure nothing can be computed for.
-
-    Raises
-    ------
-    InputError
-        If there are no atoms, a position or cell vector is not finite, or an axis is periodic
-        without a cell vector of its own.
-    """
-    if not isinstance(atoms, Atoms):
-        raise InputError(
-            explain(
-                f"Expected ase.Atoms, got {type(atoms).__name__}",
-                "structures are described by ASE Atoms",
-                "Read a file with ase.io.read(...) or build one with ase.build.bulk(...)",
-            )
-        )
-    if len(atoms) == 0:
-        raise InputError(
-            explain("The structure has no atoms", "there is nothing to compute", "Add atoms to it")
-        )
-    unfit = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-    if unfit.size:
-        raise InputError(
-            explain(
-                f"{unfit.size} of {len(atoms)} positions are NaN or infinite, "
-                f"first atom {unfit[0]} ({atoms.symbols[int(unfit[0])]})",
-                "no distance to them exists",
-                "Check the file or the step that made them (an exploded MD run?)",
-            )
-        )
-    _check_cell(atoms)
-
-
-def _check_cell(atoms: Atoms) -> None:
-    cell = atoms.cell.array
-    if not np.isfinite(cell).all():
-        raise InputError(
-            explain(
-                f"The cell holds NaN or infinity: {cell.tolist()}",
-                "no periodic images exist",
-                "Set atoms.cell",
-            )
-        )
-    periodic = cell[atoms.pbc]
-    if _thickness(periodic) >= _THINNEST_CELL:
-        return
-    if not periodic.any():
-        what = "PBC is on, but the cell is all zeros"
-    elif not periodic.any(axis=1).all():
-        what = f"PBC is {atoms.pbc.tolist()}, but a periodic axis has a zero cell vector"
-    else:
-        what = f"PBC is on, but the periodic cell vectors {periodic.tolist()} Å enclose no volume"
-    raise InputError(
-        explain(what, "no neighbour list can be built", "Set atoms.cell or switch pbc off")
-    )
-
-
-def _thickness(vectors: np.ndarray) -> float:
-    """Return the smallest height of the cell spanned by k vectors (k, 3), in Å."""
-    if len(vectors) == 0:
-        return np.inf
-    smallest = np.linalg.svd(vectors, compute_uv=False)[-1]
-    if smallest <= 1e-12 * np.abs(vectors).max():
-        return 0.0
-    return float(1 / np.linalg.norm(np.linalg.pinv(vectors), axis=0).max())

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 
 from scatterml_ase.calculator import TorchCalculator
 from scatterml_ase.card import Card
-from scatterml_ase.errors import ModelError, explain, name_species
+from scatterml_ase.errors import InputError, ModelError, explain, name_species
+from scatterml_ase.potential import hessian
 from scatterml_ase.store import covering_models, load_model
+
+if TYPE_CHECKING:
+    from scatterml_ase.graph import Graph
 
 
 class PotentialCalculator(TorchCalculator):
@@ -25,6 +32,9 @@ class PotentialCalculator(TorchCalculator):
         ``"float64"`` for phonons and relaxation, ``"float32"`` for fast MD.
     device
         Where the model runs, e.g. ``"cpu"`` or ``"cuda"``.
+    skin
+        How much farther than the cutoff neighbours are kept between steps, in Å; it changes no
+        number, only how often they are searched.
 
     Examples
     --------
@@ -38,6 +48,7 @@ class PotentialCalculator(TorchCalculator):
         *,
         dtype: str | None = "float64",
         device: str = "cpu",
+        skin: float = 0.5,
     ) -> None:
         dtype = dtype or "float64"
         if not isinstance(model, torch.nn.Module):
@@ -50,7 +61,91 @@ class PotentialCalculator(TorchCalculator):
             if card is None
             else {"model": card.name, "sha256": card.sha256}
         )
-        super().__init__(model, dtype=dtype, device=device, **identity)
+        super().__init__(model, dtype=dtype, device=device, skin=skin, **identity)
+
+    # -- second derivatives -------------------------------------------------------------------
+
+    def get_hessian(self, atoms: Atoms | None = None, *, progress: bool = False) -> np.ndarray:
+        """Return ∂²E/∂r_i∂r_j, exact, shape (atoms, 3, atoms, 3), in eV/Å².
+
+        This is what ``ase.vibrations.VibrationsData(atoms, hessian)`` takes. All atoms are free,
+        whatever the constraints; periodic images of an atom move together.
+
+        Raises
+        ------
+        InputError
+            If the structure cannot be computed, or has more atoms than a dense matrix allows.
+        """
+        with self._lock:
+            graph = self._graph(atoms)
+            return hessian.hessian(self.model, graph, layers=self._layers, progress=progress)
+
+    def get_hessian_vector_product(self, atoms: Atoms | None, vectors: np.ndarray) -> np.ndarray:
+        """Return H v, shape (atoms, 3) or (k, atoms, 3), for one or k vectors v of that shape.
+
+        The unit is eV/Å² times that of v. No matrix is formed: it serves eigenvalue searches in
+        structures of any size.
+        """
+        with self._lock:
+            graph = self._graph(atoms)
+            v = np.asarray(vectors, dtype=np.float64)
+            shape = (len(graph.numbers), 3)
+            if v.shape[-2:] != shape or v.ndim > 3 or not np.isfinite(v).all():
+                raise InputError(
+                    explain(
+                        f"The vectors have shape {v.shape}, or numbers that are not finite",
+                        f"a vector moves each of the {shape[0]} atoms in three directions",
+                        f"Give shape {shape} or (k, {shape[0]}, 3)",
+                    )
+                )
+            products = hessian.hessian_vector_products(self.model, graph, v.reshape(-1, *shape))
+            return products.reshape(v.shape)
+
+    def get_hessian_blocks(
+        self, atoms: Atoms | None = None, *, progress: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return Φ_ij(S) = ∂²E/∂r_i(0)∂r_j(S), exact, with periodic images told apart.
+
+        Returns
+        -------
+        tuple of arrays
+            Pairs (p, 2) and cell shifts (p, 3), integers, and blocks (p, 3, 3) in eV/Å².
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If it is unknown how far the model sees (``interaction_range`` is None).
+        """
+        if self._layers is None:
+            raise PropertyNotImplementedError(
+                explain(
+                    f"Force constants of {self.label_of_model} cannot be told apart by image",
+                    "its config has no number of layers, so it is unknown how far atoms see",
+                    "Give its config a field layers (1: energies depend on neighbours only), or "
+                    "use get_hessian on a supercell",
+                )
+            )
+        with self._lock:
+            return hessian.force_constant_blocks(
+                self.model, self._graph(atoms), layers=self._layers, progress=progress
+            )
+
+    @property
+    def interaction_range(self) -> float | None:
+        """Distance in Å beyond which force constants vanish; None if the model does not tell."""
+        return None if self._layers is None else 2 * self._layers * self.cutoff
+
+    @property
+    def _layers(self) -> int | None:
+        layers = getattr(self.model.config, "layers", None)
+        return layers if isinstance(layers, int) and layers > 0 else None
+
+    def _graph(self, atoms: Atoms | None) -> Graph:
+        """Return the graph of a structure, checked; of the last one for None."""
+        structure = self.atoms if atoms is None else atoms
+        self._check(structure, ())
+        ((graph, _),) = self._batches([structure])
+        return graph
 
     def _explain_unknown(self, unknown: Collection[int], atoms: Atoms) -> str:
         others = [card.name for card in covering_models(atoms.numbers)]

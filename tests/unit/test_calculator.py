@@ -18,7 +18,7 @@ from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
-import scatterml_ase.graph
+import scatterml_ase.verlet
 from scatterml_ase.calculator import TorchCalculator
 from scatterml_ase.errors import InputError, ModelError
 from scatterml_ase.potential.calculator import PotentialCalculator
@@ -348,9 +348,30 @@ def test_a_model_of_something_else_is_no_potential(tmp_path, random_potential, a
         PotentialCalculator(tmp_path / "odd")
 
 
-def test_neighbours_are_searched_once_per_structure(calculator, monkeypatch):
-    calls = []
-    search = scatterml_ase.graph.neighbours
-    monkeypatch.setattr(scatterml_ase.graph, "neighbours", lambda *a: calls.append(a) or search(*a))
-    calculator.evaluate(list(KINDS.values()))
-    assert len(calls) == len(KINDS)
+@pytest.fixture
+def searches(monkeypatch):
+    """Structures whose neighbours were searched."""
+    found, search = [], scatterml_ase.verlet.neighbours
+
+    def listening(atoms, cutoff):
+        found.append(atoms)
+        return search(atoms, cutoff)
+
+    monkeypatch.setattr(scatterml_ase.verlet, "neighbours", listening)
+    return found
+
+
+def test_neighbours_are_searched_at_most_once_per_structure(calculator, searches):
+    calculator.evaluate([KINDS["crystal"], KINDS["wire"], KINDS["molecule without a cell"]])
+    assert len(searches) == 3
+
+
+def test_images_of_one_structure_share_their_neighbours(calculator, searches):
+    images = [KINDS["crystal"].copy() for _ in range(10)]
+    for k, atoms in enumerate(images):
+        atoms.rattle(0.01, seed=k)
+    together = calculator.evaluate(images)
+    assert len(searches) == 2  # the second shows that a skin is worth its price
+    for atoms, result in zip(images, together, strict=True):
+        (alone,) = TorchCalculator(calculator.model, skin=0.0).evaluate([atoms])
+        np.testing.assert_allclose(result["forces"], alone["forces"], atol=1e-13)

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.neighborlist import primitive_neighbor_list
 
-from scatterml_ase import graph as graph_module
+from scatterml_ase import neighbours as neighbours_module
 from scatterml_ase.errors import InputError
 from scatterml_ase.graph import batch_graphs, edge_vectors, graph_from_atoms, neighbours
 from scatterml_ase.testing import structure_kinds
@@ -60,8 +60,8 @@ def test_neighbours_of_random_cells_with_any_pbc_are_those_of_ase():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_tree_for_empty_boxes_finds_what_ase_finds(kind, monkeypatch):
-    monkeypatch.setattr(graph_module, "_MOST_BINS", 0)
-    monkeypatch.setattr(graph_module, "_MOST_BINS_PER_ATOM", 0)
+    monkeypatch.setattr(neighbours_module, "_MOST_BINS", 0)
+    monkeypatch.setattr(neighbours_module, "_MOST_BINS_PER_ATOM", 0)
     for cutoff in CUTOFFS:
         atoms = KINDS[kind]
         assert as_set(*neighbours(atoms, cutoff)) == as_set(*ase_neighbours(atoms, cutoff))
