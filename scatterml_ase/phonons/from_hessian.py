@@ -124,7 +124,7 @@ class HessianPhonons:
 
         primitive = to_ase(phonopy.primitive)
         pairs, shifts, blocks = calculator.get_hessian_blocks(primitive, progress=self.progress)
-        charges = phonopy.nac_params or {}
+        charges: dict[str, Any] = dict(phonopy.nac_params or {})
         infinite = ForceConstants(
             crystal=Crystal.from_atoms(primitive),
             pairs=pairs,

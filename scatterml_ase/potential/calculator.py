@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ class PotentialCalculator(TorchCalculator):
         InputError
             If the structure cannot be computed, or has more atoms than a dense matrix allows.
         """
-        with self._lock:
+        with self._lock, torch.inference_mode(mode=False):
             graph = self._graph(atoms)
             return hessian.hessian(self.model, graph, layers=self._layers, progress=progress)
 
@@ -86,7 +86,7 @@ class PotentialCalculator(TorchCalculator):
         The unit is eV/Å² times that of v. No matrix is formed: it serves eigenvalue searches in
         structures of any size.
         """
-        with self._lock:
+        with self._lock, torch.inference_mode(mode=False):
             graph = self._graph(atoms)
             v = np.asarray(vectors, dtype=np.float64)
             shape = (len(graph.numbers), 3)
@@ -125,7 +125,7 @@ class PotentialCalculator(TorchCalculator):
                     "use get_hessian on a supercell",
                 )
             )
-        with self._lock:
+        with self._lock, torch.inference_mode(mode=False):
             return hessian.force_constant_blocks(
                 self.model, self._graph(atoms), layers=self._layers, progress=progress
             )
@@ -142,7 +142,7 @@ class PotentialCalculator(TorchCalculator):
 
     def _graph(self, atoms: Atoms | None) -> Graph:
         """Return the graph of a structure, checked; of the last one for None."""
-        structure = self.atoms if atoms is None else atoms
+        structure: Any = self.atoms if atoms is None else atoms
         self._check(structure, ())
         ((graph, _),) = self._batches([structure])
         return graph

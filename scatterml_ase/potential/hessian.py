@@ -8,11 +8,11 @@ edges, as forces do in :mod:`scatterml_ase.nn.derivatives`: no force arises from
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
 from tqdm import tqdm
 
 from scatterml_ase.errors import InputError, ModelError, explain
@@ -20,13 +20,18 @@ from scatterml_ase.graph import edge_vectors
 from scatterml_ase.nn.cutoff import segment_sum
 from scatterml_ase.potential.patches import Adjacency, Patch
 
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+    from scatterml_ase.graph import Graph
+
 # A batch of rows is closed when it has this many edges: what they need then stays in the cache.
 _EDGES_PER_BATCH = 8000
 _MOST_BYTES = 8 * 2**30  # of a dense Hessian
 
 
 def force_constant_blocks(
-    model: nn.Module, graph: Data, *, layers: int | None, progress: bool = False
+    model: nn.Module, graph: Data | Graph, *, layers: int | None, progress: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Φ_ij(S) = ∂²E/∂r_i(0)∂r_j(S) of the infinite crystal, without any supercell.
 
@@ -55,7 +60,7 @@ def force_constant_blocks(
     adjacency = Adjacency.from_graph(graph)
     atoms = len(adjacency.numbers)
     vectors = edge_vectors(graph).detach()  # [edge, 3] float64
-    with torch.inference_mode(mode=False), torch.no_grad():
+    with torch.no_grad():
         energies = model(vectors.to(_dtype(model)), graph.edge_index, graph.numbers)
     parts = []
     with tqdm(total=atoms, desc="Hessian", unit=" atoms", disable=not progress) as bar:
@@ -70,7 +75,7 @@ def force_constant_blocks(
 
 
 def hessian(
-    model: nn.Module, graph: Data, *, layers: int | None, progress: bool = False
+    model: nn.Module, graph: Data | Graph, *, layers: int | None, progress: bool = False
 ) -> np.ndarray:
     """Return ∂²E/∂r_i∂r_j, shape (atoms, 3, atoms, 3), in eV/Å²; images of j are summed.
 
@@ -102,7 +107,9 @@ def hessian(
     return result.transpose(0, 2, 1, 3).copy()
 
 
-def hessian_vector_products(model: nn.Module, graph: Data, vectors: np.ndarray) -> np.ndarray:
+def hessian_vector_products(
+    model: nn.Module, graph: Data | Graph, vectors: np.ndarray
+) -> np.ndarray:
     """Return H v for vectors v of shape (k, atoms, 3), in eV/Å² times their unit.
 
     Each costs about two evaluations of the forces, and no matrix is formed.
@@ -127,7 +134,7 @@ def _curvatures(
     changes: Iterable[Tensor],
 ) -> tuple[list[Tensor], Tensor]:
     """Return (∂²E/∂d∂d) u (edges, 3) for each change u of the vectors, and the counted energies."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.enable_grad():
         d = vectors.clone().requires_grad_()
         energies = model(d.to(_dtype(model)), edge_index, numbers).to(torch.float64)[counted]
         if not energies.requires_grad:  # no edges

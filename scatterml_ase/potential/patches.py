@@ -7,12 +7,16 @@ In a crystal an atom j is there once for each lattice vector S. In a patch each 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from torch_geometric.data import Data
 
 from scatterml_ase.physics.supercell import unique_rows
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+    from scatterml_ase.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Adjacency:
     shift: np.ndarray  # (edges, 3) lattice vector of the neighbour
 
     @classmethod
-    def from_graph(cls, graph: Data) -> Self:
+    def from_graph(cls, graph: Data | Graph) -> Self:
         """Take the edges of a graph of one structure, sorted by centre."""
         centre, neighbour = graph.edge_index.numpy(force=True)
         numbers = graph.numbers.numpy(force=True)
