@@ -4,52 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.db import connect
 from ase.io import iread
+from ase.io.formats import filetype, string2index
 
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, name_species, warn
 from scatterml_ase.training.config import DataConfig
+from scatterml_ase.training.labels import Frame, fault, label_frame
 
 _log = logging.getLogger(__name__)
-
-_VOIGT = {"xx": (0, 0), "yy": (1, 1), "zz": (2, 2), "yz": (1, 2), "xz": (0, 2), "xy": (0, 1)}
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One labelled structure.
-
-    Attributes
-    ----------
-    atoms
-        Structure without its calculator; ``info`` as read.
-    energy
-        Total energy in eV.
-    forces
-        (atoms, 3), eV/Å.
-    stress
-        (3, 3), eV/Å³, tension positive; zero where not known.
-    stress_mask
-        (3, 3), True where the stress is known and to be trusted.
-    group
-        Group for the metrics, "" if it has none.
-    origin
-        Where it came from, for messages ("si.extxyz, structure 12").
-    """
-
-    atoms: Atoms
-    energy: float
-    forces: np.ndarray
-    stress: np.ndarray
-    stress_mask: np.ndarray
-    group: str
-    origin: str
 
 
 def read_frames(files: Iterable[str], config: DataConfig) -> list[Frame]:
@@ -58,58 +28,102 @@ def read_frames(files: Iterable[str], config: DataConfig) -> list[Frame]:
     Raises
     ------
     InputError
-        If a file cannot be read, or a structure lacks a label or has one that cannot be right.
+        If a file cannot be read, or a structure lacks a label or has one that cannot be right:
+        naming the first, and how many there are.
     """
-    frames = []
-    for name in files:
-        try:
-            images = list(iread(name, index=":"))
-        except Exception as error:  # ASE's readers raise anything
-            why = str(error) or type(error).__name__
-            raise InputError(
-                explain(f"Cannot read the data file {name!r}", why, "Check the path and the format")
-            ) from error
-        if not images:
-            raise InputError(
-                explain(f"{name!r} has no structures", "nothing to learn from", "Check the file")
+    frames, faults = scan_frames(files, config)
+    if len(faults) == 1:
+        raise faults[0].error
+    if faults:
+        first, *rest = faults
+        more = ", ".join(fault.origin for fault in rest[:5]) + (", …" if len(rest) > 5 else "")
+        raise InputError(
+            explain(
+                f"{len(faults)} of {len(frames) + len(faults)} structures cannot be used",
+                f"the first: {first.error} Also {more}",
+                "scatterml check-data lists all of them by what is wrong",
             )
-        base = Path(name).name
-        frames += [
-            label_frame(atoms, config, origin=f"{base}, structure {number}")
-            for number, atoms in enumerate(images)
-        ]
+        )
     return frames
 
 
-def label_frame(atoms: Atoms, config: DataConfig, *, origin: str = "structure") -> Frame:
-    """Collect the labels of one structure and check them.
+@dataclass(frozen=True)
+class Fault:
+    """A structure that cannot be used, and why."""
+
+    origin: str
+    error: InputError
+
+    @property
+    def kind(self) -> str:
+        """What is wrong, without where."""
+        return str(self.error).removeprefix(self.origin).strip()
+
+
+def scan_frames(files: Iterable[str], config: DataConfig) -> tuple[list[Frame], list[Fault]]:
+    """Read labelled structures, collecting the faults of those that cannot be used.
 
     Raises
     ------
     InputError
-        If a label is missing, has a wrong shape, or is not finite, or the structure is broken.
+        If a file cannot be read.
     """
-    if len(atoms) == 0:
-        raise _fault(origin, "has no atoms", "nothing to learn from", "Remove it")
-    _require_finite(origin, "positions", atoms.positions)
-    _require_finite(origin, "cell", atoms.cell.array)
-    if any(atoms.pbc) and abs(atoms.cell.volume) < 1e-6 and all(atoms.pbc):
-        raise _fault(origin, "is periodic in a cell without volume", "no images", "Set its cell")
-    energy = np.asarray(_label(atoms, config.energy, origin, required=True), dtype=float)
-    if energy.size != 1:
-        what = f"has an energy of shape {energy.shape} under {config.energy!r}"
-        raise _fault(origin, what, "one total energy (eV) is needed", "Name the right key")
-    forces = np.asarray(_label(atoms, config.forces, origin, required=True), dtype=float)
-    if forces.shape != (len(atoms), 3):
-        what = f"has forces of shape {forces.shape} under {config.forces!r}"
-        raise _fault(origin, what, f"({len(atoms)}, 3) is needed", "Name the right key")
-    _require_finite(origin, "energy", energy)
-    _require_finite(origin, "forces", forces)
-    group = str(atoms.info.get(config.group, ""))
-    stress, mask = _stress(atoms, config, group, origin)
-    bare = atoms.copy()  # leaves the calculator behind
-    bare.constraints = []
-    return Frame(bare, energy.item(), forces, stress, mask, group, origin)
+    frames: list[Frame] = []
+    faults: list[Fault] = []
+    for name in files:
+        base = Path(name).name
+        for number, atoms in enumerate(read_structures(name)):
+            origin = f"{base}, structure {number}"
+            try:
+                frames.append(label_frame(atoms, config, origin=origin))
+            except InputError as error:
+                faults.append(Fault(origin, error))
+    return frames, faults
+
+
+def read_structures(name: str) -> list[Atoms]:
+    """Read all structures of a file: extxyz, ASE database, trajectory, vasprun.xml, OUTCAR, ….
+
+    Rows of an ASE database receive their key-value pairs in ``info``. What ASE takes after an @
+    is taken here: ``run.traj@::10``, ``data.db@group=melt``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or has no structures.
+    """
+    path, at, which = name.partition("@")
+    try:
+        if Path(path).is_file() and filetype(path) in ("db", "json"):
+            images = _read_database(path, which)
+        else:
+            images = list(iread(name, index=None if at else ":"))
+    except Exception as error:  # ASE's readers raise anything
+        why = str(error) or type(error).__name__
+        raise InputError(
+            explain(f"Cannot read the data file {name!r}", why, "Check the path and the format")
+        ) from error
+    if not images:
+        raise InputError(
+            explain(f"{name!r} has no structures", "nothing to learn from", "Check the file")
+        )
+    return images
+
+
+def _read_database(path: str, which: str) -> list[Atoms]:
+    """Read the rows of an ASE database that a query or a slice names."""
+    query, part = which, slice(None)
+    if re.fullmatch(r"[-\d:]+", which):
+        query, found = "", string2index(which)
+        part = found if isinstance(found, slice) else slice(int(found), int(found) + 1 or None)
+    with connect(path, serial=True) as database:
+        rows = list(database.select(query))
+    images = []
+    for row in rows[part]:
+        atoms = row.toatoms()
+        atoms.info |= row.key_value_pairs
+        images.append(atoms)
+    return images
 
 
 def drop_duplicates(frames: Sequence[Frame]) -> list[Frame]:
@@ -120,12 +134,7 @@ def drop_duplicates(frames: Sequence[Frame]) -> list[Frame]:
     InputError
         If one structure stands in the data with two different energies.
     """
-    first: dict[str, Frame] = {}
-    copies: list[tuple[Frame, Frame]] = []
-    for frame in frames:
-        seen = first.setdefault(_fingerprint(frame.atoms), frame)
-        if seen is not frame:
-            copies.append((seen, frame))
+    copies = duplicates(frames)
     for seen, frame in copies:
         if abs(seen.energy - frame.energy) > 1e-4 * len(frame.atoms):
             raise InputError(
@@ -146,7 +155,22 @@ def drop_duplicates(frames: Sequence[Frame]) -> list[Frame]:
             ),
             AccuracyWarning,
         )
-    return list(first.values())
+    unique: dict[str, Frame] = {}
+    for frame in frames:
+        unique.setdefault(_fingerprint(frame.atoms), frame)
+    return list(unique.values())
+
+
+def duplicates(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
+    """Return every structure that occurred before, after the one it is a copy of."""
+    first: dict[str, Frame] = {}
+    copies: list[tuple[Frame, Frame]] = []
+    for frame in frames:
+        key = _fingerprint(frame.atoms)
+        if key in first:
+            copies.append((first[key], frame))
+        first.setdefault(key, frame)
+    return copies
 
 
 def drop_leaks(train: Sequence[Frame], validation: Sequence[Frame]) -> list[Frame]:
@@ -182,7 +206,7 @@ def require_species(frames: Iterable[Frame], species: Iterable[int], *, who: str
     for frame in frames:
         unknown = set(frame.atoms.numbers.tolist()) - known
         if unknown:
-            raise _fault(
+            raise fault(
                 frame.origin,
                 f"contains {name_species(unknown)}",
                 f"{who} knows {name_species(known)} only",
@@ -223,57 +247,6 @@ def data_hash(frames: Iterable[Frame]) -> str:
     return digest.hexdigest()
 
 
-def _label(atoms: Atoms, key: str, origin: str, *, required: bool) -> Any:
-    """Find a label in ``info``, ``arrays`` or, where ASE has moved it, the attached results."""
-    for place in (atoms.info, atoms.arrays):
-        if key in place:
-            return place[key]
-    results = getattr(atoms.calc, "results", {})
-    if key in results:
-        return results[key]
-    if not required:
-        return None
-    here = sorted({*atoms.info, *atoms.arrays, *results} - {"numbers", "positions"})
-    raise _fault(
-        origin,
-        f"has no {key!r}",
-        f"it has {', '.join(map(repr, here)) or 'no labels at all'}",
-        "Name the right key in [data], or remove the structure",
-    )
-
-
-def _stress(
-    atoms: Atoms, config: DataConfig, group: str, origin: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return stress (3, 3) and mask (3, 3); without label or volume nothing is known."""
-    value = _label(atoms, config.stress, origin, required=False) if config.stress else None
-    if value is None or not all(atoms.pbc):
-        return np.zeros((3, 3)), np.zeros((3, 3), dtype=bool)
-    stress = np.asarray(value, dtype=float)
-    if stress.shape == (6,):
-        xx, yy, zz, yz, xz, xy = stress
-        stress = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    elif stress.size == 9:
-        stress = stress.reshape(3, 3)
-    else:
-        what = f"has a stress of shape {stress.shape} under {config.stress!r}"
-        raise _fault(origin, what, "(6,) Voigt or (3, 3) is needed", "Name the right key")
-    _require_finite(origin, "stress", stress)
-    mask = np.ones((3, 3), dtype=bool)
-    for name in config.ignore_stress.get(group, ()):
-        if name != "all" and name not in _VOIGT:
-            raise InputError(
-                explain(
-                    f"ignore_stress of group {group!r} names {name!r}",
-                    "that is no component of the stress",
-                    f"Use {', '.join(_VOIGT)} or all",
-                )
-            )
-        for i, j in _VOIGT.values() if name == "all" else [_VOIGT[name]]:
-            mask[i, j] = mask[j, i] = False
-    return np.where(mask, stress, 0.0), mask
-
-
 def _fingerprint(atoms: Atoms) -> str:
     """Return a hash of species, cell and positions to 1e-6 Å."""
     digest = hashlib.sha256(np.asarray(atoms.numbers, dtype=np.int64).tobytes())
@@ -281,14 +254,3 @@ def _fingerprint(atoms: Atoms) -> str:
         digest.update((np.round(array, 6) + 0.0).tobytes())  # + 0.0 turns −0 into 0
     digest.update(np.asarray(atoms.pbc).tobytes())
     return digest.hexdigest()
-
-
-def _require_finite(origin: str, name: str, values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        what = f"has {count} values in its {name} that are not finite"
-        raise _fault(origin, what, "NaN or infinity cannot be learned", "Remove the structure")
-
-
-def _fault(origin: str, what: str, why: str, fix: str) -> InputError:
-    return InputError(explain(f"{origin} {what}", why, fix))
