@@ -33,6 +33,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "metrics": dict,
     "limitations": str,
     "version": str,
+    "companions": dict,
 }
 
 
@@ -42,7 +43,8 @@ class Card:
 
     ``species`` are sorted atomic numbers, ``cutoff`` is in Å, ``sha256`` belongs to the weights
     file. ``training`` names data, level of theory, licence, split, seed, hardware and hours;
-    ``limitations`` says what the model was never shown.
+    ``limitations`` says what the model was never shown. ``companions`` are files that belong to
+    these weights, each with its hash and facts, see :mod:`scatterml_ase.companions`.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)
     limitations: str = ""
     version: str = ""
+    companions: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
     directory: Path | None = field(default=None, compare=False)
 

@@ -173,7 +173,7 @@ def _complete_card(model: torch.nn.Module, weights: Path, card: Mapping[str, Any
     return Card(
         architecture=type(model).__name__,
         config=config,
-        sha256=_sha256(weights),
+        sha256=file_sha256(weights),
         species=tuple(sorted(int(z) for z in config["species"])),
         cutoff=float(config["cutoff"]),
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
@@ -217,7 +217,7 @@ def _read_weights(directory: Path, card: Card) -> dict[str, torch.Tensor]:
     path = directory / WEIGHTS
     if not path.is_file():
         raise damaged(directory, f"{WEIGHTS} is missing")
-    if (found := _sha256(path)) != card.sha256:
+    if (found := file_sha256(path)) != card.sha256:
         raise damaged(
             directory,
             f"{WEIGHTS} is truncated or edited: its sha256 is {found[:12]}…, "
@@ -266,6 +266,7 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -200,7 +200,7 @@ def flip_a_bit(folder):
 
 def pickle_instead(folder):
     torch.save({"weights": torch.zeros(3)}, folder / "weights.safetensors")
-    edit_card(folder, sha256=store._sha256(folder / "weights.safetensors"))
+    edit_card(folder, sha256=store.file_sha256(folder / "weights.safetensors"))
 
 
 def edited_config(folder):
