@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import signal
 import sys
@@ -105,6 +106,8 @@ class Spectrum:
 class Train:
     """Train a potential as a TOML file says; a stopped run goes on where it was.
 
+    Several processes train one model: torchrun --nproc-per-node 2 --no-python scatterml train ...
+
     Parameters
     ----------
     config
@@ -113,6 +116,10 @@ class Train:
         The folder of the run; by default runs/NAME.
     data
         A data file to train on instead of the one the training file names.
+    start
+        Go on from this model (a name or a folder) instead of random weights: fine-tuning.
+    fraction
+        Train on this part of the training structures only, 0 to 1: a point of a learning curve.
     fresh
         Start anew even if the folder holds a checkpoint.
     """
@@ -120,6 +127,8 @@ class Train:
     config: Annotated[Positional[Path], arg(metavar="CONFIG")]
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     data: Path | None = None
+    start: Annotated[str | None, arg(name="from", metavar="MODEL")] = None
+    fraction: float | None = None
     fresh: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
 
@@ -127,14 +136,19 @@ class Train:
         """Train and say where the model is."""
         from scatterml_ase.training import train
 
+        quiet = self.terminal.quiet or os.environ.get("RANK", "0") != "0"
+        if quiet:  # of several processes the first one talks
+            _set_up_messages(quiet=True)
         folder = train(
             self.config,
             output=self.output,
             data=self.data,
+            start=self.start,
+            fraction=self.fraction,
             resume=not self.fresh,
-            progress=not self.terminal.quiet,
+            progress=not quiet,
         )
-        if not self.terminal.quiet:
+        if not quiet:
             print(f"The model is in {folder} (use it: --calculator model:{folder})")
 
 

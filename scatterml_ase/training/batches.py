@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from scatterml_ase.graph import graph_from_atoms
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.training.config import RunConfig
 from scatterml_ase.training.data import Frame
-from scatterml_ase.training.losses import Errors
+from scatterml_ase.training.losses import Errors, Shares
 
 
 def labelled_graph(frame: Frame, cutoff: float) -> Data:
@@ -43,20 +44,39 @@ def batch_errors(model: nn.Module, batch: Batch, *, create_graph: bool) -> Error
     )
 
 
+def shares(graphs: Sequence[Data], own: Sequence[int], members: Sequence[int]) -> Shares:
+    """Return which share of the labels of a batch ``members`` belongs to its part ``own``."""
+
+    def share(count: Callable[[Data], int]) -> float:
+        mine, all_ = (sum(count(graphs[i]) for i in part) for part in (own, members))
+        return mine / all_ if all_ else 0.0
+
+    return Shares(
+        energy=share(lambda graph: 1),
+        forces=share(lambda graph: int(graph.num_nodes)),
+        stress=share(lambda graph: int(graph.stress_mask.sum())),
+    )
+
+
 def plan_batches(graphs: Sequence[Data], order: Sequence[int], run: RunConfig) -> list[list[int]]:
     """Cut an order of structures into batches, closing one when it is full.
 
     A structure that is larger than a whole batch makes a batch of its own.
     """
+    sizes = [(int(graph.num_nodes), int(graph.num_edges)) for graph in graphs]
+    by_size = "auto" in (run.batch_atoms, run.batch_edges)
+    most_structures = math.inf if by_size else run.batch_structures
+    most_atoms = _limit(run.batch_atoms, [n for n, _ in sizes], run.batch_structures)
+    most_edges = _limit(run.batch_edges, [e for _, e in sizes], run.batch_structures)
     batches: list[list[int]] = []
     atoms = edges = 0
     for index in order:
-        n, e = graphs[index].num_nodes, graphs[index].num_edges
+        n, e = sizes[index]
         full = (
             not batches
-            or len(batches[-1]) >= run.batch_structures
-            or (run.batch_atoms is not None and atoms + n > run.batch_atoms)
-            or (run.batch_edges is not None and edges + e > run.batch_edges)
+            or len(batches[-1]) >= most_structures
+            or atoms + n > most_atoms
+            or edges + e > most_edges
         )
         if full:
             batches.append([])
@@ -64,6 +84,12 @@ def plan_batches(graphs: Sequence[Data], order: Sequence[int], run: RunConfig) -
         batches[-1].append(index)
         atoms, edges = atoms + n, edges + e
     return batches
+
+
+def _limit(value: int | str | None, sizes: Sequence[int], structures: int) -> float:
+    if value is None:
+        return math.inf
+    return structures * sum(sizes) / len(sizes) if value == "auto" else float(value)
 
 
 def epoch_order(count: int, *, seed: int, epoch: int) -> list[int]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from scatterml_ase.atomic_write import atomic_write
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.training.config import DataConfig, TrainingConfig
 from scatterml_ase.training.optimize import RunningMean
 
 
@@ -117,8 +118,9 @@ def load_checkpoint(path: Path, moving: Moving, *, identity: dict[str, Any]) -> 
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise _unusable(path, f"the architecture has changed since: {reason}") from error
-    moving.mean.weights = parts["mean"]
-    moving.best = parts["best"]
+    device = next(moving.model.parameters()).device
+    moving.mean.weights = {name: value.to(device) for name, value in parts["mean"].items()}
+    moving.best = {name: value.to(device) for name, value in parts["best"].items()}
     _load_optimizer(moving.optimizer, parts["optimizer"])
     moving.state = state
 
@@ -139,8 +141,12 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 
 
 def _require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
-    """Compare as JSON does, so that tuples and lists are the same."""
+    """Compare as JSON does, so that tuples and lists are the same.
+
+    An option that did not exist yet when the checkpoint was made had its default.
+    """
     now = json.loads(json.dumps(now))
+    saved = _completed(saved, now)
     different = sorted(_differences(saved, now))
     if different:
         raise InputError(
@@ -150,6 +156,16 @@ def _require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> Non
                 "Choose another output folder, or start anew (resume=False, or --fresh)",
             )
         )
+
+
+def _completed(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    defaults = json.loads(json.dumps(TrainingConfig("", DataConfig(train=())).to_dict()))
+    config = dict(saved.get("config", {}))
+    for table, options in now.get("config", {}).items():
+        if isinstance(options, dict) and isinstance(config.get(table), dict):
+            new = {k: v for k, v in defaults[table].items() if k in options}
+            config[table] = new | config[table]
+    return saved | {"config": config}
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:

@@ -6,20 +6,15 @@ Each table of the file is one dataclass below; its fields are the keys, its defa
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import re
 import tomllib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from scatterml_ase.errors import InputError, explain
-
-T = TypeVar("T")
+from scatterml_ase.training.tables import from_table
 
 
 @dataclass(frozen=True)
@@ -88,12 +83,19 @@ class SplitConfig:
 class ModelConfig:
     """Table ``[model]``: the architecture and the options its ``Config`` takes.
 
-    Options that the data decide (species, reference energies, mean number of neighbours, …) are
-    filled in unless they are given.
+    Options that the data decide (species, binding energies, mean number of neighbours, …) are
+    filled in unless they are given. ``reference_energies`` are the energies of free atoms by
+    symbol (eV); a species not named has that of its isolated atom in the data, if there is one,
+    else zero. ``start`` is the name or the folder of a model to go on from (fine-tuning); it has
+    the architecture, its energies are refitted to the data and species are added as needed.
+    Weights in whose name an expression of ``freeze`` is found stay as they are.
     """
 
     architecture: str = "E3NNPotential"
     options: Mapping[str, Any] = field(default_factory=dict)
+    reference_energies: Mapping[str, float] = field(default_factory=dict)
+    start: str = ""
+    freeze: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,21 +138,24 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Table ``[run]``: length, batches, precision and seeds.
+    """Table ``[run]``: length, batches, precision, device and seeds.
 
     ``minutes`` ends the run by the wall clock, and the schedule follows whichever of the two
     limits is nearer; runs are reproducible to the bit only without it. A batch is closed when it
     has ``batch_structures`` structures or would exceed ``batch_atoms`` atoms or ``batch_edges``
-    edges. ``select_energy`` (atoms per Å) weighs the energy error (eV/atom) against the force error
-    (eV/Å) when the best epoch is chosen.
+    edges. Either of these may be "auto", for data of mixed sizes: then batches are closed by size
+    alone, at that of ``batch_structures`` structures of mean size, so that steps cost about the
+    same. ``device`` "auto" is CUDA where there is some. ``select_energy`` (atoms per Å) weighs the
+    energy error (eV/atom) against the force error (eV/Å) when the best epoch is chosen.
     """
 
     epochs: int = 100
     minutes: float | None = None
     batch_structures: int = 4
-    batch_atoms: int | None = None
-    batch_edges: int | None = None
+    batch_atoms: int | Literal["auto"] | None = None
+    batch_edges: int | Literal["auto"] | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     seed: int = 0
     validate_every: int = 1
@@ -196,7 +201,8 @@ def read_config(path: str | Path, *, data: Sequence[str | Path] = ()) -> Trainin
     """Read a training file.
 
     File names in it are relative to it and may contain environment variables (``${DATA}/x.xyz``);
-    ``data``, if given, takes the place of its ``data.train``.
+    ``data``, if given, takes the place of its ``data.train``. ``model.start`` is such a file name
+    if it has a slash in it, and else the name of a model.
 
     Raises
     ------
@@ -223,29 +229,11 @@ def read_config(path: str | Path, *, data: Sequence[str | Path] = ()) -> Trainin
         train=tuple(str(name) for name in named),
         validation=tuple(_locate(name, path.parent) for name in config.data.validation),
     )
-    return dataclasses.replace(config, data=files)
-
-
-def from_table(cls: type[T], table: Mapping[str, Any], *, where: str) -> T:
-    """Make the dataclass ``cls`` of a TOML table, naming every key that does not fit.
-
-    ``where`` is what messages call the table.
-    """
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in table:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            fix = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(fields)}"
-            raise InputError(explain(f"{where} has the unknown key {key!r}", "a typo?", fix))
-    values = {}
-    for name, one in fields.items():
-        if name in table:
-            values[name] = _convert(table[name], hints[name], f"{where}: {name}")
-        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            what = f"{where} lacks the key {name!r}"
-            raise InputError(explain(what, "it has no default", f"Add {name} = …"))
-    return cls(**values)
+    start = config.model.start
+    if "/" in start or "$" in start:
+        start = _locate(start, path.parent)
+    model = dataclasses.replace(config.model, start=start)
+    return dataclasses.replace(config, data=files, model=model)
 
 
 def check_ranges(config: TrainingConfig) -> None:
@@ -257,10 +245,9 @@ def check_ranges(config: TrainingConfig) -> None:
         Naming the first such number.
     """
     run, loss, optimizer = config.run, config.loss, config.optimizer
-    rules = {
+    split = config.split
+    rules: dict[str, tuple[Any, bool, str]] = {
         "data.fraction": (config.data.fraction, 0 < config.data.fraction <= 1, "from 0 to 1"),
-        "split.fraction": (config.split.fraction, 0 <= config.split.fraction < 1, "from 0 to 1"),
-        "split.gap": (config.split.gap, config.split.gap >= 0, "0 or more"),
         "run.epochs": (run.epochs, run.epochs > 0, "1 or more"),
         "run.batch_structures": (run.batch_structures, run.batch_structures > 0, "1 or more"),
         "run.validate_every": (run.validate_every, run.validate_every > 0, "1 or more"),
@@ -278,6 +265,15 @@ def check_ranges(config: TrainingConfig) -> None:
             "from 0 to below 1",
         ),
     }
+    for name in ("batch_atoms", "batch_edges"):
+        value = getattr(run, name)
+        rules[f"run.{name}"] = (value, not isinstance(value, int) or value > 0, "1 or more")
+    parts: list[tuple[str, SplitConfig | SplitRule]] = [("split", split)]
+    parts += [(f"split rule {rule.file!r}", rule) for rule in split.rules]
+    for where, part in parts:
+        fraction, gap = part.fraction, part.gap
+        rules[f"{where}.fraction"] = (fraction, 0 <= (fraction or 0) < 1, "from 0 to below 1")
+        rules[f"{where}.gap"] = (gap, (gap or 0) >= 0, "0 or more")
     for name, (value, good, allowed) in rules.items():
         if not good:
             raise InputError(
@@ -285,63 +281,13 @@ def check_ranges(config: TrainingConfig) -> None:
             )
 
 
-def compiled(pattern: str, *, where: str) -> re.Pattern[str]:
-    """Return a regular expression of a training file, which ``where`` names in messages.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise InputError(
-            explain(f"{where}: {pattern!r} is no regular expression", str(error), "Correct it")
-        ) from error
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    """Bring one TOML value to the type of its field."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return from_table(typing.cast(type, hint), value, where=f"[{where.split(': ')[-1]}]")
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise _misfit(where, value, "one of " + ", ".join(map(repr, arguments)))
-    if origin is types.UnionType:
-        return _convert(value, next(a for a in arguments if a is not types.NoneType), where)
-    if origin is tuple:
-        if isinstance(value, str):  # one name where a list may stand
-            value = [value]
-        if isinstance(value, list | tuple):
-            return tuple(_convert(item, arguments[0], where) for item in value)
-        raise _misfit(where, value, "a list")
-    if isinstance(value, Mapping) and origin is not None:
-        return {key: _convert(item, arguments[1], f"{where}.{key}") for key, item in value.items()}
-    if hint is Any:
-        return value
-    if hint is float and type(value) is int:
-        return float(value)
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise _misfit(where, value, getattr(hint, "__name__", "a table"))
-
-
-def _misfit(where: str, value: Any, wanted: str) -> InputError:
-    return InputError(
-        explain(f"{where} = {value!r}", f"it must be {wanted}", "Correct it in the training file")
-    )
-
-
 def _locate(name: str, folder: Path) -> str:
-    """Return the path of a data file with environment variables put in."""
+    """Return a path of the training file with environment variables put in."""
     expanded = os.path.expandvars(name)
     if "$" in expanded:
         raise InputError(
             explain(
-                f"The data file {name!r} names an environment variable that is not set",
+                f"The path {name!r} names an environment variable that is not set",
                 "the training file leaves the place of the data to you",
                 "Set the variable, or pass the data file yourself (--data FILE, or data=…)",
             )

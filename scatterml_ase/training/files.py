@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scatterml_ase.errors import AccuracyWarning, explain, warn
-from scatterml_ase.training.config import DataConfig, compiled
+from scatterml_ase.training.config import DataConfig
 from scatterml_ase.training.data import Frame, read_frames
+from scatterml_ase.training.tables import compiled
 
 
 def read_files(files: Iterable[str], config: DataConfig) -> list[Frame]:

@@ -29,12 +29,26 @@ class Errors:
     stress: Tensor
 
 
-def loss_value(errors: Errors, config: LossConfig, *, energy_weight: float) -> Tensor:
+@dataclass(frozen=True)
+class Shares:
+    """How much of the labels of a batch this process has, 0 to 1; losses of shares add up."""
+
+    energy: float = 1.0
+    forces: float = 1.0
+    stress: float = 1.0
+
+
+def loss_value(
+    errors: Errors, config: LossConfig, *, energy_weight: float, shares: Shares = Shares()
+) -> Tensor:
     """Return the weighted sum of the mean penalties, without unit, shape ()."""
-    total = energy_weight * penalty(errors.energy / config.energy_unit, config.kind)
-    total = total + config.forces * penalty(errors.forces / config.force_unit, config.kind)
-    if config.stress and errors.stress.numel():
-        total = total + config.stress * penalty(errors.stress / config.stress_unit, config.kind)
+    weight = energy_weight * shares.energy
+    total = weight * penalty(errors.energy / config.energy_unit, config.kind)
+    weight = config.forces * shares.forces
+    total = total + weight * penalty(errors.forces / config.force_unit, config.kind)
+    weight = config.stress * shares.stress
+    if weight and errors.stress.numel():
+        total = total + weight * penalty(errors.stress / config.stress_unit, config.kind)
     return total
 
 

@@ -37,18 +37,20 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def deferred_signals() -> Iterator[Callable[[], bool]]:
+def deferred_signals(held: int = 1) -> Iterator[Callable[[], bool]]:
     """Hold back Ctrl-C and the batch system's SIGTERM; yield a question whether one came.
 
-    The block ends at a moment of its own choice, so that it can leave something consistent; the
-    second signal is not held back. Only a main thread receives signals: elsewhere none comes.
+    The block ends at a moment of its own choice, so that it can leave something consistent; only
+    the first ``held`` signals are held back (torchrun sends the one it got again to each of its
+    processes). Only a main thread receives signals: elsewhere none comes.
     """
     kinds = (signal.SIGINT, signal.SIGTERM)
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
-        restore()
+        if len(received) >= held:
+            restore()
 
     def restore() -> None:
         for kind, handler in before.items():

@@ -132,15 +132,16 @@ def predict(
 ) -> list[Prediction]:
     """Return the model's energy, forces and stress of every graph."""
     predictions: list[Prediction] = []
+    device = next(model.parameters()).device
     with tqdm(total=len(graphs), desc="evaluating", unit="structure", disable=not progress) as bar:
         for chunk in _chunks(graphs, batch_atoms):
-            batch = batch_graphs(chunk)
+            batch = batch_graphs(chunk).to(device)
             output = energies_forces_stress(model, batch)
-            forces = output.forces.detach().split([int(graph.num_nodes) for graph in chunk])
+            forces = output.forces.detach().cpu().split([int(graph.num_nodes) for graph in chunk])
             predictions += [
                 Prediction(energy, force.double().numpy(), stress.double().numpy())
                 for energy, force, stress in zip(
-                    output.energy.tolist(), forces, output.stress.detach(), strict=True
+                    output.energy.tolist(), forces, output.stress.detach().cpu(), strict=True
                 )
             ]
             bar.update(len(chunk))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +15,30 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from scatterml_ase.errors import InputError, explain, name_species
-from scatterml_ase.graph import batch_graphs, neighbours
+from scatterml_ase.graph import batch_graphs, graph_from_atoms, neighbours
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.store import ARCHITECTURES
 from scatterml_ase.training.batches import labelled_graph
-from scatterml_ase.training.config import ModelConfig, TrainingConfig, from_table
+from scatterml_ase.training.config import ModelConfig, TrainingConfig
 from scatterml_ase.training.data import (
     Frame,
     data_hash,
     drop_duplicates,
     drop_leaks,
-    reference_energies,
     require_species,
     species_of,
 )
+from scatterml_ase.training.energies import (
+    SpeciesEnergies,
+    fit_energies,
+    free_atoms,
+    is_free_atom,
+    shift_energies,
+)
 from scatterml_ase.training.files import read_files
 from scatterml_ase.training.split import split_frames, subset
+from scatterml_ase.training.start import freeze, load_start, rebuilt, with_species
+from scatterml_ase.training.tables import from_table
 
 _log = logging.getLogger(__name__)
 
@@ -88,30 +96,90 @@ def build_model(
 ) -> nn.Module:
     """Make the model, taking from the data what its options leave open.
 
-    The data give ``species``, ``binding_energies`` (least squares, relative to
-    ``reference_energies`` of free atoms, which are zero unless given), ``average_neighbours``
-    within the cutoff and ``energy_scale`` (such that the untrained network's forces are as large
-    as those of the data), as far as the architecture's ``Config`` has such fields. The weights
-    depend on ``seed`` alone.
+    The data give ``species``, ``binding_energies`` (least squares, relative to the free atoms),
+    ``average_neighbours`` within the cutoff and ``energy_scale`` (such that the untrained network's
+    forces are as large as those of the data), as far as the architecture's ``Config`` has such
+    fields. The weights depend on ``seed`` alone. A model to start from brings all of this with it;
+    species are added to it, and its energies are shifted to the level of the data.
     """
+    if config.start:
+        model = _started_model(config, frames, seed, dtype)
+    else:
+        model = _new_model(config, frames, seed).to(dtype)
+    if config.freeze:
+        _log.info("frozen: %s", ", ".join(freeze(model, config.freeze)))
+    return model
+
+
+def _new_model(config: ModelConfig, frames: Sequence[Frame], seed: int) -> nn.Module:
     cls = _architecture(config.architecture)
     options = dict(config.options)
     fields = {field.name for field in dataclasses.fields(cls.Config)}
     options.setdefault("species", list(species_of(frames)))
     species = tuple(options["species"])
     require_species(frames, species, who="model.options.species")
-    if "binding_energies" in fields:
-        free = options.get("reference_energies") or [0.0] * len(species)
-        fitted = reference_energies(frames, species)
-        binding = [a - b for a, b in zip(fitted, free, strict=False)]
-        options.setdefault("binding_energies", binding)
     cutoff = from_table(cls.Config, options, where="[model.options]").cutoff
+    if "binding_energies" in fields:
+        free = _free_atoms(config, frames, species, cutoff)
+        energies = fit_energies(_bound(frames, cutoff), species, free)
+        options.setdefault("reference_energies", energies.reference)
+        options.setdefault("binding_energies", energies.binding)
     if "average_neighbours" in fields:
         options.setdefault("average_neighbours", _mean_neighbours(frames, cutoff))
     if "energy_scale" in fields and "energy_scale" not in options:
         model = _seeded(cls, options | {"energy_scale": 1.0}, seed)
         options["energy_scale"] = _energy_scale(model, frames, cutoff)
-    return _seeded(cls, options, seed).to(dtype)
+    return _seeded(cls, options, seed)
+
+
+def _started_model(
+    config: ModelConfig, frames: Sequence[Frame], seed: int, dtype: torch.dtype
+) -> nn.Module:
+    """Return the model to start from, with the species and the energies of the data."""
+    start: Any = load_start(config, dtype)
+
+    def make(changed: Any) -> nn.Module:
+        return _seeded(type(start), changed, seed).to(dtype)
+
+    known = start.config.species
+    wanted = config.options.get("species", ())
+    species = tuple(sorted({*known, *map(int, wanted), *species_of(frames)}))
+    model: Any = with_species(start, species, make=make)
+    cutoff = model.config.cutoff
+    bound = _bound(frames, cutoff)
+    energies = shift_energies(
+        bound,
+        [_total_energy(model, frame, cutoff) for frame in bound],
+        SpeciesEnergies(model.config.reference_energies, model.config.binding_energies),
+        species=species,
+        known=known,
+        free=_free_atoms(config, frames, species, cutoff),
+    )
+    fitted = {"reference_energies": energies.reference, "binding_energies": energies.binding}
+    given = {name: tuple(config.options.get(name, value)) for name, value in fitted.items()}
+    return rebuilt(model, make, **given)
+
+
+def _bound(frames: Sequence[Frame], cutoff: float) -> list[Frame]:
+    return [frame for frame in frames if not is_free_atom(frame, cutoff)]
+
+
+def _free_atoms(
+    config: ModelConfig, frames: Sequence[Frame], species: Sequence[int], cutoff: float
+) -> dict[int, float]:
+    """Return the energies of free atoms (eV) by atomic number, as far as they are known."""
+    listed = config.options.get("reference_energies")
+    if listed and config.reference_energies:
+        raise InputError(
+            explain(
+                "reference_energies are given twice",
+                "once by symbol in [model] and once as a list in [model.options]",
+                "Remove the list",
+            )
+        )
+    if listed:
+        return dict(zip(species, listed, strict=False))
+    return free_atoms(frames, config.reference_energies, species=species, cutoff=cutoff)
 
 
 def build_graphs(frames: Sequence[Frame], cutoff: float, *, progress: bool = False) -> list[Data]:
@@ -139,12 +207,23 @@ def _mean_neighbours(frames: Sequence[Frame], cutoff: float) -> float:
     return edges / sum(len(frame.atoms) for frame in frames)
 
 
-def _seeded(cls: Any, options: dict[str, Any], seed: int) -> nn.Module:
-    """Make a model whose weights depend on the seed alone, leaving torch's generator as it was."""
+def _seeded(cls: Any, options: Any, seed: int) -> nn.Module:
+    """Make a model whose weights depend on the seed alone, leaving torch's generator as it was.
+
+    ``options`` are a ``Config`` or a table of its fields.
+    """
+    if isinstance(options, Mapping):
+        options = from_table(cls.Config, options, where="[model.options]")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = cls(from_table(cls.Config, options, where="[model.options]"))
+        model: nn.Module = cls(options)
     return model
+
+
+@torch.no_grad()
+def _total_energy(model: nn.Module, frame: Frame, cutoff: float) -> float:
+    graph = graph_from_atoms(frame.atoms, cutoff)
+    return energies_forces_stress(model, graph, derivatives=False).energy.item()
 
 
 def _energy_scale(model: nn.Module, frames: Sequence[Frame], cutoff: float) -> float:

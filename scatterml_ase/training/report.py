@@ -1,65 +1,62 @@
-"""What a run leaves behind: its log, the parity plot, the card and the model."""
+"""What a run leaves behind: the parity plot, the card and the model."""
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch_geometric.data import Data
 
-from scatterml_ase.atomic_write import atomic_write
+from scatterml_ase.card import Card
 from scatterml_ase.store import save_model
 from scatterml_ase.training.checkpoint import Moving
 from scatterml_ase.training.config import TrainingConfig
-from scatterml_ase.training.metrics import DatasetMetrics, predict, summarize
-from scatterml_ase.training.optimize import put_weights
+from scatterml_ase.training.metrics import DatasetMetrics, Prediction, summarize
 from scatterml_ase.training.parity import plot_parity
 from scatterml_ase.training.prepare import Dataset
 
 _log = logging.getLogger(__name__)
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write the log as CSV, one row per epoch; energies in meV/atom, forces in meV/Å."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+@dataclass(frozen=True)
+class Outcome:
+    """What the finished model says about the data, and where it came from.
 
+    Attributes
+    ----------
+    train, validation
+        Predictions for the structures of both parts.
+    start
+        Card of the model the training went on from, if any.
+    start_metrics
+        Its accuracy on the validation structures, energies shifted, before the first step.
+    machine
+        Where it was trained: device, and the number of processes if there were several.
+    """
 
-def epoch_line(row: dict[str, float], *, best: bool) -> str:
-    """Return one line for the log."""
-    return (
-        f"epoch {row['epoch']:4.0f}  {row['seconds']:7.0f} s  rate {row['learning_rate']:.1e}  "
-        f"loss {row['loss']:9.4f}  train E {row['train_energy_mae']:7.2f} F "
-        f"{row['train_force_mae']:6.1f}  valid E {row['valid_energy_mae']:7.2f} meV/atom F "
-        f"{row['valid_force_mae']:6.1f} meV/Å S {row['valid_stress_mae']:5.2f} meV/Å³"
-        + (" *" if best else "")
-    )
+    train: list[Prediction]
+    validation: list[Prediction]
+    start: Card | None
+    start_metrics: DatasetMetrics | None
+    machine: dict[str, Any]
 
 
 def finish_run(
-    config: TrainingConfig,
-    dataset: Dataset,
-    moving: Moving,
-    graphs: tuple[Sequence[Data], Sequence[Data]],
-    folder: Path,
+    config: TrainingConfig, dataset: Dataset, moving: Moving, outcome: Outcome, folder: Path
 ) -> Path:
-    """Evaluate the best weights and write the model with its card, and the parity plot.
+    """Write the model, which has the best weights, with its card, and the parity plot.
 
     Parameters
     ----------
     config, dataset
         Of the run.
     moving
-        Its last state; the model receives the best weights.
-    graphs
-        Training and validation graphs.
+        Its last state.
+    outcome
+        What the model says.
     folder
         Of the run.
 
@@ -68,21 +65,21 @@ def finish_run(
     Path
         The folder of the model.
     """
-    put_weights(moving.model, moving.best)
-    train, validation = (predict(moving.model, part) for part in graphs)
     metrics = {
-        "train": summarize(dataset.train, train),
-        "validation": summarize(dataset.validation, validation),
+        "train": summarize(dataset.train, outcome.train),
+        "validation": summarize(dataset.validation, outcome.validation),
     }
     for name, values in metrics.items():
         _log.info("%s\n%s", name, values)
     pairs = {
-        "training": list(zip(dataset.train, train, strict=True)),
-        "validation": list(zip(dataset.validation, validation, strict=True)),
+        "training": list(zip(dataset.train, outcome.train, strict=True)),
+        "validation": list(zip(dataset.validation, outcome.validation, strict=True)),
     }
     plot_parity(pairs, folder / "parity.png", title=config.name)
+    if outcome.start_metrics is not None:
+        metrics["validation before fine-tuning"] = outcome.start_metrics
     model = folder / "model"
-    save_model(moving.model, model, make_card(config, dataset, moving, metrics))
+    save_model(moving.model, model, make_card(config, dataset, moving, outcome, metrics))
     return model
 
 
@@ -90,6 +87,7 @@ def make_card(
     config: TrainingConfig,
     dataset: Dataset,
     moving: Moving,
+    outcome: Outcome,
     metrics: dict[str, DatasetMetrics],
 ) -> dict[str, Any]:
     """Return what the store's card takes: training, metrics and limitations."""
@@ -116,7 +114,17 @@ def make_card(
         "steps": state.steps,
         "date": datetime.now(UTC).date().isoformat(),
         "notes": list(card.notes),
+        **outcome.machine,
     }
+    if config.data.fraction < 1:
+        training["fraction"] = config.data.fraction
+    if outcome.start is not None:
+        training["fine_tuned_from"] = {
+            "name": outcome.start.name,
+            "sha256": outcome.start.sha256,
+            "species": list(outcome.start.species),
+            "frozen": [n for n, p in moving.model.named_parameters() if not p.requires_grad],
+        }
     return {
         "name": config.name,
         "task": "potential",

@@ -9,8 +9,9 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
-from scatterml_ase.training.config import SplitConfig, compiled
+from scatterml_ase.training.config import SplitConfig
 from scatterml_ase.training.data import Frame
+from scatterml_ase.training.tables import compiled
 
 
 def split_frames(

@@ -16,8 +16,9 @@ from scatterml_ase.errors import InputError
 from scatterml_ase.graph import graph_from_atoms
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.store import load_model
-from scatterml_ase.training import evaluate_dataset, loop, train
+from scatterml_ase.training import evaluate_dataset, train
 from scatterml_ase.training.machine import threads
+from scatterml_ase.training.run import Run
 
 
 def replaced(config, **tables):
@@ -51,7 +52,14 @@ def test_training_learns_and_leaves_all_it_promises(config, copper, tmp_path):
     assert len(log) == 40
     assert float(log[-1]["loss"]) < 0.2 * float(log[0]["loss"])
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"checkpoint.safetensors", "log.csv", "training.log", "parity.png", "model"}
+    assert names == {
+        "checkpoint.safetensors",
+        "log.csv",
+        "training.log",
+        "learning_curves.png",
+        "parity.png",
+        "model",
+    }
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text(encoding="utf-8"))
     assert card["name"] == "toy"
     assert card["species"] == [29]
@@ -75,7 +83,7 @@ def test_a_run_killed_in_mid_epoch_ends_bit_by_bit_where_it_would_have_ended(
         config, run={"checkpoint_minutes": 0.0}, optimizer={"kind": kind, "weight_decay": 1e-3}
     )
     run(config, tmp_path / "whole")
-    step, count = loop._Run._step, 0
+    step, count = Run._step, 0
 
     def killing_step(self, members, progress):
         nonlocal count
@@ -84,7 +92,7 @@ def test_a_run_killed_in_mid_epoch_ends_bit_by_bit_where_it_would_have_ended(
             raise Killed
         step(self, members, progress)
 
-    monkeypatch.setattr(loop._Run, "_step", killing_step)
+    monkeypatch.setattr(Run, "_step", killing_step)
     with pytest.raises(Killed):
         run(config, tmp_path / "killed")
     assert len(rows(tmp_path / "killed")) == 3
@@ -106,18 +114,18 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(config, tmp_path, monkeyp
     """Ctrl-C loses nothing, however long the checkpoints are apart."""
     config = replaced(config, run={"checkpoint_minutes": 60.0})
     run(config, tmp_path / "whole")
-    step, before = loop._Run._step, signal.getsignal(kind)
+    step, before = Run._step, signal.getsignal(kind)
 
     def signalling_step(self, members, progress):
         step(self, members, progress)
         if self.moving.state.steps == 3:
             signal.raise_signal(kind)
 
-    monkeypatch.setattr(loop._Run, "_step", signalling_step)
+    monkeypatch.setattr(Run, "_step", signalling_step)
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "stopped")
     assert signal.getsignal(kind) is before
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(Run, "_step", step)
     run(config, tmp_path / "stopped")
     one, two = (
         load_file(tmp_path / name / "model/weights.safetensors") for name in ("whole", "stopped")
