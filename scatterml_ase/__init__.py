@@ -15,6 +15,7 @@ _PUBLIC = {
     "Crystal": "results.crystal",
     "FiniteDisplacementPhonons": "phonons.finite_displacement",
     "ForceConstants": "results.force_constants",
+    "HessianPhonons": "phonons.from_hessian",
     "Instrument": "scattering.instruments",
     "PathScattering": "scattering.path",
     "PhononBands": "results.bands",

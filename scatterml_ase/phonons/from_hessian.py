@@ -11,7 +11,7 @@ from ase import Atoms
 from phonopy import Phonopy
 
 from scatterml_ase.errors import InputError, explain
-from scatterml_ase.phonons.cells import new_phonopy, to_ase
+from scatterml_ase.phonons.cells import new_phonopy, quiet_phonopy, to_ase
 from scatterml_ase.phonons.preparation import (
     check_at_minimum,
     check_crystal,
@@ -46,7 +46,8 @@ class HessianPhonons:
     minimum_length
         Distance in Å between periodic images of an atom in a supercell chosen to keep the
         symmetry. If None too, the force constants stay those of the infinite crystal where the
-        calculator gives them; else 15 Å, or three times the calculator's cutoff if that is more.
+        calculator gives them, unless there are Born charges, whose non-analytical term needs a
+        supercell. Then 15 Å, or three times the calculator's cutoff if that is more.
     force_tolerance
         A structure with a larger force on any atom, in eV/Å, is refused: it is at no minimum.
     stress_tolerance
@@ -115,7 +116,8 @@ class HessianPhonons:
         return phonopy
 
     def _is_infinite(self, calculator: Any) -> bool:
-        return self.supercell is None and self.minimum_length is None and _knows_images(calculator)
+        wanted = (self.supercell, self.minimum_length, self.born_charges)
+        return all(x is None for x in wanted) and _knows_images(calculator)
 
     def _from_blocks(self, phonopy: Phonopy, calculator: SupportsHessianBlocks) -> ForceConstants:
         """Take the force constants of the infinite crystal; fold them if a supercell is wanted."""
@@ -137,7 +139,8 @@ class HessianPhonons:
             return infinite
         matrix = phonopy.supercell.cell @ np.linalg.inv(primitive.cell.array)
         folded = replace(infinite, supercell_matrix=np.rint(matrix).astype(int))
-        return ForceConstants.from_phonopy(folded.to_phonopy())
+        with quiet_phonopy():
+            return ForceConstants.from_phonopy(folded.to_phonopy())
 
 
 def _from_supercell(phonopy: Phonopy, calculator: SupportsHessian) -> ForceConstants:
