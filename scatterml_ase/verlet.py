@@ -44,7 +44,7 @@ class VerletList:
         Atoms closer than this are neighbours, in Å.
     skin
         How much farther the list reaches, in Å; 0 searches anew whenever something moves. It
-        is added once a structure follows that it serves, so single structures pay nothing.
+        is added once a structure follows that moved little, so single structures pay nothing.
     """
 
     def __init__(self, cutoff: float, skin: float) -> None:
@@ -74,8 +74,8 @@ class VerletList:
         if reference is not None and reference.fits(positions, cell, atoms.pbc):
             needed, hops = reference.needed_skin(positions, cell)
         if reference is None or needed > reference.skin:
-            useful = reference is not None and (reference.skin > 0 or needed <= self.skin)
-            reference = _Reference.of(atoms, self.cutoff, self.skin if useful else 0.0)
+            near = needed <= 2 * self.skin  # one structure on its way, not a list of strangers
+            reference = _Reference.of(atoms, self.cutoff, self.skin if near else 0.0)
             self._reference, hops = reference, None
         centres, others, shifts, vectors = reference.edges(positions, cell, hops)
         arrays = {
