@@ -42,7 +42,8 @@ def energies_forces_stress(
     ----------
     model
         Maps (edge_vectors (edges, 3) Å, edge_index (2, edges), numbers (atoms,)) to energies
-        (atoms,) in eV.
+        (atoms,) in eV. If its ``fused`` is not None, that is called instead where nothing needs to
+        be differentiated further, and returns (energies, ∂E/∂vectors).
     graph
         One graph or a batch.
     create_graph
@@ -57,21 +58,28 @@ def energies_forces_stress(
     """
     vectors = edge_vectors(graph).detach().requires_grad_(derivatives)  # [edge, 3] float64
     dtype = next(model.parameters()).dtype
-    with torch.set_grad_enabled(derivatives):
-        energies = model(vectors.to(dtype), graph.edge_index, graph.numbers).to(torch.float64)
-        gradient = (
-            _gradient(energies, vectors, create_graph=create_graph)  # [edge, 3]
-            if derivatives
-            else torch.full_like(vectors, torch.nan)
-        )
+    fused = None if create_graph else getattr(model, "fused", None)
+    with torch.set_grad_enabled(derivatives and fused is None):
+        edges = (vectors.to(dtype), graph.edge_index, graph.numbers)
+        if fused is not None:
+            energies, gradient = fused(*edges, gradient=derivatives)
+        else:
+            energies = model(*edges).to(torch.float64)
+            if derivatives:
+                gradient = _gradient(energies, vectors, create_graph=create_graph)  # [edge, 3]
+    if not derivatives:
+        gradient = torch.full_like(vectors, torch.nan)
     atoms, index = len(graph.numbers), graph.edge_index
     forces = segment_sum(gradient, index[0], atoms) - segment_sum(gradient, index[1], atoms)
     batch = getattr(graph, "batch", None)
     if batch is None:
         batch = torch.zeros(atoms, dtype=torch.long, device=index.device)
     cells = graph.cell.view(-1, 3, 3).to(torch.float64)
-    edge_virial = gradient.unsqueeze(2) * vectors.detach().unsqueeze(1)  # [edge, 3, 3]
-    virial = segment_sum(edge_virial, batch[index[0]], len(cells))
+    if len(cells) == 1:
+        virial = (gradient.T @ vectors.detach()).unsqueeze(0)
+    else:
+        edge_virial = gradient.unsqueeze(2) * vectors.detach().unsqueeze(1)  # [edge, 3, 3]
+        virial = segment_sum(edge_virial, batch[index[0]], len(cells))
     stress = _per_volume((virial + virial.mT) / 2, cells)
     energy = segment_sum(energies, batch, len(cells))
     output = (energy, energies, forces, stress)

@@ -13,6 +13,7 @@ from scatterml_ase.nn.neighbourhood import Neighbourhood
 from scatterml_ase.nn.radial import BesselBasis
 from scatterml_ase.nn.readout import bounded_below
 from scatterml_ase.potential.config import PotentialConfig, checked
+from scatterml_ase.potential.fused import FusedPass
 from scatterml_ase.potential.layers import Edges, Layer, Sender
 from scatterml_ase.potential.repulsion import CoreDamping, ZBLRepulsion
 
@@ -52,6 +53,8 @@ class E3NNPotential(nn.Module):
         layers = [Layer(config, embedding=embedding, first=t == 0) for t in range(config.layers)]
         self.layers = nn.ModuleList(layers)
         self.senders = nn.ModuleList(Sender(config, layer.product.size) for layer in layers[:-1])
+        self.fused = FusedPass(self) if FusedPass.fits(config) else None
+        """The pass that gives energies and their gradient without autograd, if there is one."""
 
     @property
     def species(self) -> tuple[int, ...]:
@@ -76,7 +79,7 @@ class E3NNPotential(nn.Module):
             Atomic numbers (atoms,).
         """
         species = self.species_index(numbers)
-        energies = self._constant("reference_energies", numbers)[species]
+        energies = self.constant("reference_energies", numbers)[species]
         if edge_index.shape[1] == 0:
             return energies
         distances = torch.linalg.vector_norm(edge_vectors, dim=1)  # [edge]
@@ -87,7 +90,7 @@ class E3NNPotential(nn.Module):
             zbl = self.repulsion(distances, edge_index, species, len(numbers))
             energies = energies + zbl.to(torch.float64)
         coordination = torch.tanh(segment_sum(density, edge_index[0], len(numbers)))
-        binding = self._constant("binding_energies", numbers)[species]
+        binding = self.constant("binding_energies", numbers)[species]
         energies = energies + binding * coordination.to(torch.float64)
 
         layout = Neighbourhood.from_edges(edge_index, len(numbers))
@@ -107,7 +110,7 @@ class E3NNPotential(nn.Module):
         scale, floor = self.config.energy_scale, self.config.energy_floor
         return bounded_below(scale * total.to(torch.float64), floor)
 
-    def _constant(self, name: str, like: Tensor) -> Tensor:
+    def constant(self, name: str, like: Tensor) -> Tensor:
         """Return a tuple of the config as a float64 tensor, whatever the model's dtype."""
         return torch.tensor(getattr(self.config, name), dtype=torch.float64, device=like.device)
 

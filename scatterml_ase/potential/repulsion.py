@@ -86,10 +86,14 @@ class ZBLRepulsion(TableModule):
 
     def pair_energy(self, distances: Tensor, charges_i: Tensor, charges_j: Tensor) -> Tensor:
         """Return the full ZBL energy (pairs,) in eV, without the switch."""
-        length = _SCREENING / (charges_i**0.23 + charges_j**0.23)
-        x = (distances / length).unsqueeze(-1)
+        x = (distances / self.screening_length(charges_i, charges_j)).unsqueeze(-1)
         screening = torch.exp(-x * self.exponents) @ self.coefficients
         return COULOMB_EV_ANGSTROM * charges_i * charges_j / distances * screening
+
+    @staticmethod
+    def screening_length(charges_i: Tensor, charges_j: Tensor) -> Tensor:
+        """Return a in Å, the unit of length of the screening of a pair of nuclei."""
+        return _SCREENING / (charges_i**0.23 + charges_j**0.23)
 
 
 class CoreDamping(TableModule):
