@@ -210,7 +210,7 @@ def _variety(frames: Sequence[Frame]) -> Iterator[Finding]:
         yield _warning(
             "species",
             f"{name_species(lonely)} occur{'s' * (len(lonely) == 1)} in one structure only "
-            f"({where})",
+            f"({name_species(lonely[:1])}: {where})",
             "one structure cannot teach what a species does, nor can it be validated",
             "Add structures with it, or remove this one",
         )

@@ -140,6 +140,8 @@ def _pair(frames: Sequence[Frame], i: int, j: int) -> _Pair | None:
     if min(abs(np.linalg.det(cell)) for cell in box) < 1e-6:
         box = (np.eye(3), np.eye(3))
     one, two = box
+    if np.abs(two - one).max() > 2 * _LARGEST_STRAIN * np.abs(one).max():
+        return None
     step = b.atoms.positions @ np.linalg.inv(two) - a.atoms.positions @ np.linalg.inv(one)
     step -= np.where(a.atoms.pbc, np.round(step), 0.0)  # the shortest way
     step -= step.mean(axis=0)

@@ -15,7 +15,7 @@ from scatterml_ase.training.data import Frame, reference_energies, species_of
 _NOBLE = (2, 10, 18, 36, 54, 86)  # their distances have nothing to do with covalent radii
 _MOST_FRAMES = 50
 _REACH = 2.6  # neighbours are looked for up to so many sums of covalent radii
-_SHORT, _LONG, _TOUCHING = 0.7, 1.5, 0.45  # of the sum of covalent radii
+_SHORT, _LONG, _TOUCHING = 0.7, 1.5, 0.4  # of the sum of covalent radii
 _DENSEST = 1.0  # Å³ per atom; no matter on a desk is a third as dense
 
 

@@ -219,7 +219,7 @@ def test_an_outside_pull_is_noticed(crystal):
 
 
 def test_a_species_in_one_structure_only_is_named(mixture, crystal):
-    assert "Au occurs in one structure only (cuau" in only([*crystal, mixture[0]], "species")
+    assert "Au occurs in one structure only (Au: cuau" in only([*crystal, mixture[0]], "species")
 
 
 def test_copies_are_told(crystal):
