@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 # Every public name and the module that holds it; the only list of the kind.
 _PUBLIC = {
+    "CommitteeCalculator": "potential.committee",
     "Crystal": "results.crystal",
     "FiniteDisplacementPhonons": "phonons.finite_displacement",
     "ForceConstants": "results.force_constants",
@@ -24,6 +25,7 @@ _PUBLIC = {
     "PotentialCalculator": "potential.calculator",
     "PowderScattering": "scattering.powder",
     "SqwMap": "results.sqw",
+    "StopOnExtrapolation": "potential.observer",
     "ThermalProperties": "results.thermal",
     "list_models": "store",
     "load_model": "store",

@@ -153,6 +153,54 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Uncertainty:
+    """Give a trained model its uncertainty, calibrated on the structures it was not trained on.
+
+    Writes committee.safetensors into the folder of the model, its facts into card.json, and a
+    picture, if asked for, of how well it foretells the errors. Takes a minute or two.
+
+    Parameters
+    ----------
+    folder
+        The folder of the model.
+    data
+        The data files it was trained on, if not where its training file says.
+    config
+        Its training file; by default training.toml in its folder.
+    members
+        How many members the committee has.
+    seed
+        Of the random numbers.
+    picture
+        Where to draw the picture; by default nowhere.
+    """
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")]
+    data: tuple[Path, ...] = ()
+    config: Path | None = None
+    members: int = 8
+    seed: int = 0
+    picture: Path | None = None
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Fit, store, and show how good it is."""
+        from scatterml_ase.training.reliability import plot_reliability
+        from scatterml_ase.training.uncertainty import dataset_of, fit_committee
+
+        dataset = dataset_of(self.folder, self.data, config=self.config)
+        quiet = self.terminal.quiet
+        judged = fit_committee(
+            self.folder, dataset, members=self.members, seed=self.seed, progress=not quiet
+        )
+        if self.picture is not None:
+            plot_reliability(judged, self.picture, title=self.folder.resolve().name)
+        if not quiet:
+            print(f"\nOn the validation structures:\n{judged}\n")
+            print(f'The committee is in {self.folder}: CommitteeCalculator("{self.folder}")')
+
+
+@dataclass(frozen=True, kw_only=True)
 class Models:
     """List the shipped models with what they know.
 
@@ -185,6 +233,7 @@ class Models:
 Command = (
     Annotated[Spectrum, subcommand("spectrum")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Uncertainty, subcommand("uncertainty")]
     | Annotated[Models, subcommand("models")]
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 _PUBLIC = {
     "TrainingConfig": "config",
     "evaluate_dataset": "metrics",
+    "fit_committee": "uncertainty",
     "read_config": "config",
     "train": "loop",
 }
