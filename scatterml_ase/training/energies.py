@@ -96,7 +96,8 @@ def fit_energies(
     """
     mean = _regression(frames, species)
     reference = tuple(free.get(z, 0.0) for z in species)
-    return SpeciesEnergies(reference, tuple(a - b for a, b in zip(mean, reference, strict=True)))
+    binding = (mean[z] - e if z in mean else 0.0 for z, e in zip(species, reference, strict=True))
+    return SpeciesEnergies(reference, tuple(binding))
 
 
 def shift_energies(
@@ -134,21 +135,28 @@ def shift_energies(
     shifts = _regression(errors, species)
     _log.info(
         "energies of the start shifted by %s eV/atom to the level of the data",
-        ", ".join(f"{chemical_symbols[z]} {s:+.4f}" for z, s in zip(species, shifts, strict=True)),
+        ", ".join(f"{chemical_symbols[z]} {shift:+.4f}" for z, shift in shifts.items()),
     )
     reference, binding = [], []
-    for index, (number, shift) in enumerate(zip(species, shifts, strict=True)):
-        total = energies.reference[index] + energies.binding[index] + shift
-        moved = energies.reference[index] + (shift if number in known else 0.0)
-        reference.append(free.get(number, moved))
-        binding.append(total - reference[-1])
+    for number, atom, bound in zip(species, energies.reference, energies.binding, strict=True):
+        shift = shifts.get(number, 0.0)
+        new_atom, new_bound = atom, bound
+        if number in free:
+            new_atom = free[number]
+            new_bound += atom + shift - new_atom if number in shifts else 0.0
+        elif number in known:
+            new_atom += shift
+        else:
+            new_bound += shift
+        reference.append(new_atom)
+        binding.append(new_bound)
     return SpeciesEnergies(tuple(reference), tuple(binding))
 
 
-def _regression(frames: Sequence[Frame], species: Sequence[int]) -> list[float]:
-    """Fit the energy per atom (eV) of each species; zero where there is none."""
+def _regression(frames: Sequence[Frame], species: Sequence[int]) -> dict[int, float]:
+    """Fit the energy per atom (eV) of each species that occurs."""
     if not frames:
-        return [0.0] * len(species)
+        return {}
     counts = np.array([[np.sum(f.atoms.numbers == z) for z in species] for f in frames])
     present = [z for z, column in zip(species, counts.T, strict=True) if column.any()]
     if np.linalg.matrix_rank(counts) < len(present):
@@ -156,4 +164,5 @@ def _regression(frames: Sequence[Frame], species: Sequence[int]) -> list[float]:
             "the compositions do not tell the energies of %s apart: they are shared out",
             name_species(present),
         )
-    return list(reference_energies(frames, species))
+    fitted = zip(species, reference_energies(frames, species), strict=True)
+    return {z: energy for z, energy in fitted if z in present}
