@@ -19,7 +19,9 @@ from scatterml_ase.graph import batch_graphs, graph_from_atoms, neighbours
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.store import ARCHITECTURES
 from scatterml_ase.training.batches import labelled_graph
+from scatterml_ase.training.checks import check_frames
 from scatterml_ase.training.config import ModelConfig, TrainingConfig
+from scatterml_ase.training.cores import core_options
 from scatterml_ase.training.data import (
     Frame,
     data_hash,
@@ -72,6 +74,7 @@ def load_dataset(config: TrainingConfig) -> Dataset:
         If anything about the data would make the training meaningless.
     """
     frames = drop_duplicates(read_files(config.data.train, config.data))
+    check_frames(frames).warn()
     if config.data.validation:
         validation = drop_duplicates(read_files(config.data.validation, config.data))
         train = drop_leaks(frames, validation)
@@ -97,10 +100,11 @@ def build_model(
     """Make the model, taking from the data what its options leave open.
 
     The data give ``species``, ``binding_energies`` (least squares, relative to the free atoms),
-    ``average_neighbours`` within the cutoff and ``energy_scale`` (such that the untrained network's
-    forces are as large as those of the data), as far as the architecture's ``Config`` has such
-    fields. The weights depend on ``seed`` alone. A model to start from brings all of this with it;
-    species are added to it, and its energies are shifted to the level of the data.
+    ``average_neighbours`` within the cutoff, ``core_span`` and ``repulsion_span`` (which end where
+    the data begin) and ``energy_scale`` (such that the untrained network's forces are as large as
+    those of the data), as far as the architecture's ``Config`` has such fields. The weights depend
+    on ``seed`` alone. A model to start from brings all of this with it; species are added to it,
+    and its energies are shifted to the level of the data.
     """
     if config.start:
         model = _started_model(config, frames, seed, dtype)
@@ -124,6 +128,8 @@ def _new_model(config: ModelConfig, frames: Sequence[Frame], seed: int) -> nn.Mo
         energies = fit_energies(_bound(frames, cutoff), species, free)
         options.setdefault("reference_energies", energies.reference)
         options.setdefault("binding_energies", energies.binding)
+    if "core_span" in fields and not {"core_span", "repulsion_span"} <= options.keys():
+        options = core_options(frames) | options
     if "average_neighbours" in fields:
         options.setdefault("average_neighbours", _mean_neighbours(frames, cutoff))
     if "energy_scale" in fields and "energy_scale" not in options:
