@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from ase import Atoms
@@ -27,17 +25,10 @@ def new_phonopy(unit: Atoms, matrix: np.ndarray, precision: float) -> Phonopy:
     """
     cell = to_phonopy(unit)
     primitive = guess_primitive_matrix(_isotopes_apart(cell), symprec=precision)
-    with quiet_phonopy():
+    with warnings.catch_warnings():  # the analyzer says the same, and what to do
+        warnings.filterwarnings("ignore", message="Warning: Point group symmetries")
         # phonopy takes supercell vectors as columns, we as rows.
         return Phonopy(cell, matrix.T, primitive_matrix=primitive, symprec=precision)
-
-
-@contextmanager
-def quiet_phonopy() -> Iterator[None]:
-    """Keep phonopy from warning of a lost symmetry: analyzers say the same, and what to do."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Warning: Point group symmetries")
-        yield
 
 
 def _isotopes_apart(cell: PhonopyAtoms) -> PhonopyAtoms:

@@ -17,9 +17,11 @@ from scatterml_ase.phonons.preparation import (
     check_at_minimum,
     check_crystal,
     repeated_cell,
+    rotations_of,
     set_charges,
     unit_cell,
-    warn_if_unsuited,
+    warn_of_folding,
+    warn_of_lost_symmetry,
 )
 from scatterml_ase.phonons.provenance import describe
 from scatterml_ase.protocols import SupportsEvaluate
@@ -106,7 +108,8 @@ class FiniteDisplacementPhonons:
         )
         residual = check_at_minimum(unit, self.force_tolerance, self.stress_tolerance)
         phonopy = new_phonopy(unit, matrix, precision)
-        warn_if_unsuited(phonopy, unit.calc)
+        warn_of_lost_symmetry(matrix, *rotations_of(phonopy))
+        warn_of_folding(phonopy.supercell.cell, unit.calc)
         set_charges(phonopy, self.born_charges, self.dielectric, precision)
         if not 0 < self.displacement < 0.5:
             raise InputError(

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from phonopy import Phonopy
 
 from scatterml_ase.errors import InputError, explain
-from scatterml_ase.phonons.cells import new_phonopy, quiet_phonopy, to_ase
+from scatterml_ase.phonons.cells import new_phonopy, to_ase
+from scatterml_ase.phonons.folding import fold
 from scatterml_ase.phonons.preparation import (
     check_at_minimum,
     check_crystal,
     repeated_cell,
+    rotations_of,
     set_charges,
     unit_cell,
-    warn_if_unsuited,
+    warn_of_folding,
+    warn_of_lost_symmetry,
 )
 from scatterml_ase.phonons.provenance import describe
+from scatterml_ase.phonons.supercell import keeps_rotations
 from scatterml_ase.protocols import SupportsHessian, SupportsHessianBlocks
 
 if TYPE_CHECKING:
@@ -85,48 +88,31 @@ class HessianPhonons:
             If the atoms have no calculator or one without Hessian, are no three-dimensional
             crystal, feel forces above ``force_tolerance``, or an option cannot be used.
         """
-        phonopy = self._prepare(atoms)
+        check_crystal(atoms)
+        _check_calculator(atoms.calc)
         if _knows_images(atoms.calc):
-            force_constants = self._from_blocks(phonopy, atoms.calc)
+            force_constants = self._from_blocks(atoms)
         else:
-            force_constants = _from_supercell(phonopy, atoms.calc)
+            force_constants = self._from_matrix(atoms)
         if self.symmetrize:
             force_constants = force_constants.symmetrized()
         return replace(force_constants, provenance=describe(self, atoms))
 
-    def _prepare(self, atoms: Atoms) -> Phonopy:
-        """Return a checked ``Phonopy`` object of the supercell; 1×1×1 if none is needed."""
-        check_crystal(atoms)
-        _check_calculator(atoms.calc)
-        unit, precision = unit_cell(atoms), self.symmetry_precision
-        matrix = np.eye(3, dtype=int)
-        if not self._is_infinite(atoms.calc):
-            unit, matrix = repeated_cell(
-                unit,
-                self.supercell,
-                self.minimum_length,
-                precision,
-                reduce=self.born_charges is None,  # they belong to the given cell
-            )
-        check_at_minimum(unit, self.force_tolerance, self.stress_tolerance)
-        phonopy = new_phonopy(unit, matrix, precision)
-        if not self._is_infinite(atoms.calc):
-            warn_if_unsuited(phonopy, atoms.calc)
-        set_charges(phonopy, self.born_charges, self.dielectric, precision)
-        return phonopy
-
-    def _is_infinite(self, calculator: Any) -> bool:
-        wanted = (self.supercell, self.minimum_length, self.born_charges)
-        return all(x is None for x in wanted) and _knows_images(calculator)
-
-    def _from_blocks(self, phonopy: Phonopy, calculator: SupportsHessianBlocks) -> ForceConstants:
+    def _from_blocks(self, atoms: Atoms) -> ForceConstants:
         """Take the force constants of the infinite crystal; fold them if a supercell is wanted."""
         from scatterml_ase.results.crystal import Crystal
         from scatterml_ase.results.force_constants import ForceConstants
 
-        primitive = to_ase(phonopy.primitive)
-        pairs, shifts, blocks = calculator.get_hessian_blocks(primitive, progress=self.progress)
+        unit, matrix = unit_cell(atoms), None
+        if any(x is not None for x in (self.supercell, self.minimum_length, self.born_charges)):
+            unit, matrix = self._repeated(unit)
+        check_at_minimum(unit, self.force_tolerance, self.stress_tolerance)
+        phonopy = new_phonopy(unit, np.eye(3, dtype=int), self.symmetry_precision)
+        set_charges(phonopy, self.born_charges, self.dielectric, self.symmetry_precision)
         charges: dict[str, Any] = dict(phonopy.nac_params or {})
+        primitive = to_ase(phonopy.primitive)
+        calculator: SupportsHessianBlocks = atoms.calc
+        pairs, shifts, blocks = calculator.get_hessian_blocks(primitive, progress=self.progress)
         infinite = ForceConstants(
             crystal=Crystal.from_atoms(primitive),
             pairs=pairs,
@@ -135,37 +121,55 @@ class HessianPhonons:
             born_charges=charges.get("born"),
             dielectric=charges.get("dielectric"),
         )
-        if self._is_infinite(calculator):
+        if matrix is None:
             return infinite
-        matrix = phonopy.supercell.cell @ np.linalg.inv(primitive.cell.array)
-        folded = replace(infinite, supercell_matrix=np.rint(matrix).astype(int))
-        with quiet_phonopy():
-            return ForceConstants.from_phonopy(folded.to_phonopy())
+        supercell = matrix @ unit.cell.array
+        of_primitive = np.rint(supercell @ np.linalg.inv(primitive.cell.array)).astype(int)
+        rotations = np.unique(infinite.symmetry_operations.rotations, axis=0)
+        kept = int(keeps_rotations(of_primitive, rotations).sum())
+        warn_of_lost_symmetry(matrix, kept, len(rotations))
+        warn_of_folding(supercell, atoms.calc)
+        return fold(infinite, of_primitive)
 
+    def _from_matrix(self, atoms: Atoms) -> ForceConstants:
+        """Take the rows of the primitive cell from the Hessian of a supercell."""
+        from scatterml_ase.results.force_constants import ForceConstants
 
-def _from_supercell(phonopy: Phonopy, calculator: SupportsHessian) -> ForceConstants:
-    """Take the rows of the primitive cell from the Hessian of the supercell."""
-    from scatterml_ase.results.force_constants import ForceConstants
+        unit, matrix = self._repeated(unit_cell(atoms))
+        check_at_minimum(unit, self.force_tolerance, self.stress_tolerance)
+        phonopy = new_phonopy(unit, matrix, self.symmetry_precision)
+        warn_of_lost_symmetry(matrix, *rotations_of(phonopy))
+        warn_of_folding(phonopy.supercell.cell, atoms.calc)
+        set_charges(phonopy, self.born_charges, self.dielectric, self.symmetry_precision)
+        hessian = _dense_hessian(atoms.calc, to_ase(phonopy.supercell))
+        rows = hessian[phonopy.primitive.p2s_map]
+        phonopy.force_constants = np.ascontiguousarray(rows.transpose(0, 2, 1, 3))
+        return ForceConstants.from_phonopy(phonopy)
 
-    supercell = to_ase(phonopy.supercell)
-    hessian = np.asarray(calculator.get_hessian(supercell), dtype=float)
-    atoms = len(supercell)
-    if hessian.shape not in (
-        (atoms, 3, atoms, 3),
-        (3 * atoms, atoms, 3),
-        (3 * atoms, 3 * atoms),
-    ):
-        raise InputError(
-            explain(
-                f"{type(calculator).__name__}.get_hessian gave the shape {hessian.shape} for "
-                f"{atoms} atoms",
-                f"a Hessian has the shape ({atoms}, 3, {atoms}, 3)",
-                "Return that, (3N, N, 3) or (3N, 3N), in eV/Å²",
-            )
+    def _repeated(self, unit: Atoms) -> tuple[Atoms, np.ndarray]:
+        """Return the cell that is repeated and the supercell matrix."""
+        return repeated_cell(
+            unit,
+            self.supercell,
+            self.minimum_length,
+            self.symmetry_precision,
+            reduce=self.born_charges is None,  # they belong to the given cell
         )
-    rows = hessian.reshape(atoms, 3, atoms, 3)[phonopy.primitive.p2s_map]
-    phonopy.force_constants = np.ascontiguousarray(rows.transpose(0, 2, 1, 3))
-    return ForceConstants.from_phonopy(phonopy)
+
+
+def _dense_hessian(calculator: SupportsHessian, atoms: Atoms) -> np.ndarray:
+    """Return the Hessian a calculator gives, in whatever of its usual shapes, as (n, 3, n, 3)."""
+    n = len(atoms)
+    hessian = np.asarray(calculator.get_hessian(atoms), dtype=float)
+    if hessian.shape in ((n, 3, n, 3), (3 * n, n, 3), (3 * n, 3 * n)):
+        return hessian.reshape(n, 3, n, 3)
+    raise InputError(
+        explain(
+            f"{type(calculator).__name__}.get_hessian gave the shape {hessian.shape} for {n} atoms",
+            f"a Hessian has the shape ({n}, 3, {n}, 3)",
+            "Return that, (3N, N, 3) or (3N, 3N), in eV/Å²",
+        )
+    )
 
 
 def _knows_images(calculator: Any) -> bool:

@@ -181,27 +181,30 @@ def set_charges(
     }
 
 
-def warn_if_unsuited(phonopy: Phonopy, calculator: Any) -> None:
-    """Warn of a supercell that breaks the symmetry or folds direct interactions.
-
-    An interaction is folded when an atom and its own image both lie within the cutoff of one
-    neighbour; what message passing adds beyond the cutoff is weak. Wavevectors that fit the
-    supercell are exact in any case.
-    """
-    operations = len(phonopy.symmetry.pointgroup_operations)
-    if operations < (full := len(phonopy.primitive_symmetry.pointgroup_operations)):
+def warn_of_lost_symmetry(matrix: np.ndarray, kept: int, rotations: int) -> None:
+    """Warn of a supercell (rows of ``matrix``) that keeps fewer rotations than the crystal has."""
+    if kept < rotations:
         warn(
             explain(
-                f"The supercell {phonopy.supercell_matrix.T.tolist()} keeps {operations} of the "
-                f"{full} rotations of the crystal",
+                f"The supercell {matrix.tolist()} keeps {kept} of the {rotations} rotations of "
+                "the crystal",
                 "directions that are equivalent get different force constants",
                 "Repeat equivalent axes equally, or leave supercell=None to have one chosen",
             ),
             AccuracyWarning,
             stacklevel=5,
         )
+
+
+def warn_of_folding(cell: np.ndarray, calculator: Any) -> None:
+    """Warn of a supercell (vectors as rows, Å) that folds direct interactions.
+
+    An interaction is folded when an atom and its own image both lie within the cutoff of one
+    neighbour; what message passing adds beyond the cutoff is weak. Wavevectors that fit the
+    supercell are exact in any case.
+    """
     cutoff = known_cutoff(calculator)
-    nearest = shortest_image(phonopy.supercell.cell)
+    nearest = shortest_image(cell)
     if cutoff is not None and nearest < 2 * cutoff:
         warn(
             explain(
@@ -214,6 +217,12 @@ def warn_if_unsuited(phonopy: Phonopy, calculator: Any) -> None:
             AccuracyWarning,
             stacklevel=5,
         )
+
+
+def rotations_of(phonopy: Phonopy) -> tuple[int, int]:
+    """Return how many rotations the supercell keeps, and how many the crystal has."""
+    kept = len(phonopy.symmetry.pointgroup_operations)
+    return kept, len(phonopy.primitive_symmetry.pointgroup_operations)
 
 
 def known_cutoff(calculator: Any) -> float | None:

@@ -83,7 +83,7 @@ def choose_supercell(atoms: Atoms, minimum_length: float, symmetry_precision: fl
     ]
     candidates.sort(key=lambda matrix: round(np.linalg.det(matrix)))
     for matrix in candidates:
-        if _keeps_symmetry(matrix, rotations):
+        if keeps_rotations(matrix, rotations).all():
             reduced, _ = minkowski_reduce(matrix @ atoms.cell.array)
             if np.linalg.norm(reduced, axis=1).min() >= minimum_length - 1e-6:
                 return matrix
@@ -124,8 +124,8 @@ def _repeats(cell: np.ndarray, minimum_length: float) -> list[tuple[int, ...]]:
     return list(itertools.product(*ranges))
 
 
-def _keeps_symmetry(matrix: np.ndarray, rotations: np.ndarray) -> bool:
-    """Tell whether every rotation (r, 3, 3) maps the supercell lattice onto itself."""
+def keeps_rotations(matrix: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+    """Tell of each rotation (r, 3, 3) whether it maps the supercell lattice onto itself."""
     # Columns of matrix.T are supercell vectors in fractional coordinates of the cell.
     images = np.linalg.inv(matrix.T) @ rotations @ matrix.T
-    return bool(np.allclose(images, np.round(images), atol=1e-6))
+    return np.isclose(images, np.round(images), atol=1e-6).all(axis=(1, 2))
