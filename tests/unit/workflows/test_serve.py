@@ -1,0 +1,83 @@
+"""Serving a calculator to ASE's end of i-PI's protocol, in a thread."""
+
+import threading
+import uuid
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.socketio import SocketIOCalculator
+from ase.md.verlet import VelocityVerlet
+
+from scatterml_ase.errors import InputError
+from scatterml_ase.workflows.serve import serve
+
+
+class Server(threading.Thread):
+    """Runs ``serve`` and keeps what it returns or raises."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(daemon=True)
+        self.arguments, self.options, self.count, self.error = arguments, options, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.count = serve(*self.arguments, **self.options)
+        except Exception as error:
+            self.error = error
+
+
+@pytest.fixture
+def name():
+    return f"scatterml-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_the_other_end_moves_atoms_with_our_energy_forces_and_stress(pbc, name):
+    atoms = bulk("Cu", cubic=True) * (2, 1, 1) if pbc else Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]])
+    atoms.rattle(0.05, seed=1)
+    reference = atoms.copy()
+    reference.calc = EMT()
+    with SocketIOCalculator(unixsocket=name, timeout=20) as far_end:
+        server = Server(atoms, "emt", unix=name)
+        atoms.calc = far_end
+        VelocityVerlet(atoms, 2 * units.fs).run(3)
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        stress = atoms.get_stress() if pbc else None
+    server.join(20)
+    assert server.error is None
+    assert server.count == 4
+    VelocityVerlet(reference, 2 * units.fs).run(3)
+    assert energy == pytest.approx(reference.get_potential_energy(), abs=1e-10)
+    np.testing.assert_allclose(forces, reference.get_forces(), atol=1e-9)
+    if pbc:
+        np.testing.assert_allclose(stress, reference.get_stress(), atol=1e-10)
+
+
+def test_the_structure_may_be_a_file_or_a_name_and_is_not_changed(tmp_path, name):
+    atoms = bulk("Cu", cubic=True)
+    atoms.write(tmp_path / "cu.extxyz")
+    for structure in (tmp_path / "cu.extxyz", atoms):
+        moved = bulk("Cu", cubic=True)
+        moved.rattle(0.1, seed=2)
+        with SocketIOCalculator(unixsocket=name, timeout=20) as far_end:
+            server = Server(structure, EMT(), unix=name)
+            moved.calc = far_end
+            moved.get_potential_energy()
+        server.join(20)
+        assert server.count == 1
+    np.testing.assert_array_equal(atoms.positions, bulk("Cu", cubic=True).positions)
+
+
+def test_nobody_listening_is_explained(name):
+    with pytest.raises(InputError, match=rf"Nobody listens at the Unix socket '{name}'.*Start it"):
+        serve(bulk("Cu"), EMT(), unix=name, wait=0)
+
+
+def test_a_file_that_is_no_structure_is_refused(tmp_path):
+    (tmp_path / "a.cif").write_text("nothing")
+    with pytest.raises(InputError, match="is no structure"):
+        serve(tmp_path / "a.cif", EMT(), wait=0)
