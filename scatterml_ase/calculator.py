@@ -15,17 +15,15 @@ from ase.calculators.calculator import (
     PropertyNotImplementedError,
     all_changes,
 )
-from ase.stress import full_3x3_to_voigt_6_stress
 
+from scatterml_ase.ase_results import check_finite, check_overlap, has_stress, split_output
 from scatterml_ase.card import as_dtype, count
 from scatterml_ase.errors import InputError, ModelError, explain, name_species
 from scatterml_ase.graph import Graph, join_graphs
 from scatterml_ase.neighbours import check_structure
-from scatterml_ase.nn.derivatives import PotentialOutput, energies_forces_stress
+from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.verlet import VerletList
 
-# Two nuclei nearer than this (Å) are one site entered twice, not a configuration.
-_SAME_SITE = 0.05
 # What an energy alone answers, without derivatives of the model.
 _ENERGIES = frozenset({"energy", "free_energy", "energies"})
 
@@ -155,9 +153,10 @@ class TorchCalculator(Calculator):
         with self._lock:
             structure: Any = self.atoms if atoms is None else atoms
             known = {} if system_changes else self.results  # stays what it was, to the last bit
-            self.reset()
+            self.results = {}
             results = self.evaluate([structure], properties)[0]
-            self.atoms = structure.copy()
+            if self.check_state(structure):
+                self.atoms = structure.copy()
             self.results = {**results, **known}
 
     def evaluate(
@@ -197,9 +196,9 @@ class TorchCalculator(Calculator):
         with torch.inference_mode(mode=False):  # a caller's inference mode would allow no gradient
             for batch, atoms_of_batch in self._batches(images):
                 output = energies_forces_stress(self.model, batch, derivatives=derivatives)
-                results += _split(output, atoms_of_batch, derivatives=derivatives)
+                results += split_output(output, atoms_of_batch, derivatives=derivatives)
         for atoms, result in zip(images, results, strict=True):
-            _check_finite(atoms, result)
+            check_finite(atoms, result)
         return results
 
     # -- checks and batches -------------------------------------------------------------------
@@ -245,7 +244,7 @@ class TorchCalculator(Calculator):
         edges = 0
         for atoms in images:
             graph = neighbours.graph(atoms)
-            _check_overlap(atoms, graph)
+            check_overlap(atoms, graph)
             if graphs and edges + graph.num_edges > self.max_edges:
                 yield join_graphs(graphs).to(self.device), members
                 graphs, members, edges = [], [], 0
@@ -254,11 +253,6 @@ class TorchCalculator(Calculator):
             edges += graph.num_edges
         if graphs:
             yield join_graphs(graphs).to(self.device), members
-
-
-def has_stress(atoms: Atoms) -> bool:
-    """Tell whether stress, energy per strain and volume, is defined for a structure."""
-    return bool(atoms.pbc.any()) and bool(abs(np.linalg.det(atoms.cell.array)) > 1e-12)
 
 
 def _usable(device: str | torch.device) -> torch.device:
@@ -282,63 +276,3 @@ def _ready(model: torch.nn.Module, dtype: torch.dtype, device: torch.device) -> 
         return model
     with torch.inference_mode(mode=False):
         return copy.deepcopy(model).to(device=device, dtype=dtype).eval()
-
-
-def _split(
-    output: PotentialOutput, images: Sequence[Atoms], *, derivatives: bool
-) -> list[dict[str, Any]]:
-    """Cut the output of a batch into one dict of ASE's names and shapes per structure."""
-    energy = _array(output.energy).tolist()
-    energies = _array(output.energies)
-    forces, stress = _array(output.forces), _array(output.stress)
-    results = []
-    end = 0
-    for k, atoms in enumerate(images):
-        own = slice(end, end := end + len(atoms))
-        result: dict[str, Any] = {
-            "energy": energy[k],
-            "free_energy": energy[k],
-            "energies": energies[own].copy(),
-        }
-        if derivatives:
-            result["forces"] = forces[own].copy()
-        if derivatives and has_stress(atoms):
-            result["stress"] = full_3x3_to_voigt_6_stress(stress[k])
-        results.append(result)
-    return results
-
-
-def _array(values: torch.Tensor) -> np.ndarray:
-    return values.numpy(force=True).astype(np.float64, copy=False)
-
-
-def _check_overlap(atoms: Atoms, graph: Graph) -> None:
-    if graph.num_edges == 0:
-        return
-    lengths = torch.linalg.vector_norm(graph.vectors, dim=1)
-    shortest = float(lengths.min())
-    if shortest >= _SAME_SITE:
-        return
-    edge = int(lengths.argmin())
-    i, j = (int(k) for k in graph.edge_index[:, edge])
-    raise InputError(
-        explain(
-            f"Atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]}) are {shortest:.2g} Å "
-            "apart",
-            "that is one site entered twice, or the images of a cell that is too small",
-            "Remove duplicates, e.g. with ase.geometry.get_duplicate_atoms(atoms, delete=True), "
-            "or check atoms.cell",
-        )
-    )
-
-
-def _check_finite(atoms: Atoms, result: dict[str, Any]) -> None:
-    if all(np.isfinite(value).all() for value in result.values()):
-        return
-    raise InputError(
-        explain(
-            f"The energy or forces of {atoms.get_chemical_formula()} are not finite",
-            "some atoms are so close that the numbers overflow, or the weights are damaged",
-            "Check the shortest distances of the structure, or use dtype='float64'",
-        )
-    )

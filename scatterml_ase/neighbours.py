@@ -152,8 +152,8 @@ def check_structure(atoms: Atoms) -> None:
         raise InputError(
             explain("The structure has no atoms", "there is nothing to compute", "Add atoms to it")
         )
-    unfit = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-    if unfit.size:
+    if not np.isfinite(atoms.positions).all():
+        unfit = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
         raise InputError(
             explain(
                 f"{unfit.size} of {len(atoms)} positions are NaN or infinite, "
