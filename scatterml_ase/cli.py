@@ -24,7 +24,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
@@ -201,6 +201,102 @@ class Uncertainty:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckData:
+    """Check training data: labels, units and signs, lengths, levels of theory, copies.
+
+    The status is 2 if something forbids training, 0 otherwise.
+
+    Parameters
+    ----------
+    files
+        Files of labelled structures (extxyz, ASE database, trajectory, vasprun.xml, OUTCAR), or
+        one training file (TOML), whose data are checked.
+    energy
+        How the energy is called in the files.
+    forces
+        How the forces are called.
+    stress
+        How the stress is called.
+    """
+
+    files: Annotated[Positional[tuple[str, ...]], arg(metavar="FILE")]
+    energy: str = "energy"
+    forces: str = "forces"
+    stress: str = "stress"
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Print the report."""
+        from scatterml_ase.training.checks import check_data
+        from scatterml_ase.training.config import DataConfig, read_config
+
+        config = DataConfig((), energy=self.energy, forces=self.forces, stress=self.stress)
+        files = self.files
+        if len(files) == 1 and Path(files[0]).suffix == ".toml":
+            config = read_config(files[0]).data
+            files = (*config.train, *config.validation)
+        report = check_data(files, config)
+        print(report)
+        if report.errors:
+            raise InputError(
+                explain("These data cannot be trained on", report.errors[0], "Mend them first")
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Select:
+    """Choose the structures of a pool whose labels would teach most.
+
+    Parameters
+    ----------
+    pool
+        Files of structures, with or without labels.
+    count
+        How many to choose.
+    output
+        The file for the chosen structures, the most wanted first.
+    model
+        The potential whose invariants tell structures apart: the name of a shipped model or a
+        folder. By default an untrained network.
+    known
+        Files of structures that are labelled already.
+    method
+        farthest: what is newest. leverage: what tells most in all.
+    min_distance
+        Structures all of whose atoms are nearer than this to what is known are near copies.
+    """
+
+    pool: Annotated[Positional[tuple[str, ...]], arg(metavar="FILE")]
+    count: Annotated[int, arg(aliases=["-n"])]
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("chosen.extxyz")
+    model: Annotated[str | None, arg(aliases=["-m"])] = None
+    known: tuple[str, ...] = ()
+    method: Literal["farthest", "leverage"] = "farthest"
+    min_distance: float = 0.02
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Choose, write, and say why."""
+        from scatterml_ase.atomic_write import writable_folder
+        from scatterml_ase.training.data import read_structures
+        from scatterml_ase.training.selection import select_structures, write_selection
+
+        writable_folder(self.output.parent, create=False)  # now, not after the work
+        pool = [atoms for name in self.pool for atoms in read_structures(name)]
+        selection = select_structures(
+            pool,
+            self.count,
+            model=self.model,
+            known=[atoms for name in self.known for atoms in read_structures(name)],
+            method=self.method,
+            min_distance=self.min_distance,
+        )
+        write_selection(selection, pool, self.output)
+        print(selection)
+        print(f"{len(selection.indices)} of {len(pool)} structures are in {self.output}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Models:
     """List the shipped models with what they know.
 
@@ -234,6 +330,8 @@ Command = (
     Annotated[Spectrum, subcommand("spectrum")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Uncertainty, subcommand("uncertainty")]
+    | Annotated[CheckData, subcommand("check-data")]
+    | Annotated[Select, subcommand("select")]
     | Annotated[Models, subcommand("models")]
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scatterml_ase.errors import explain, name_species
+from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.training.config import DataConfig
 from scatterml_ase.training.consistency import Consistency, Slope, consistency
 from scatterml_ase.training.data import Fault, Frame, duplicates, scan_frames, species_of
@@ -35,10 +35,12 @@ def check_data(files: Iterable[str | Path], config: DataConfig | None = None) ->
     Raises
     ------
     InputError
-        If a file cannot be read at all.
+        If no file is named, or one cannot be read at all.
     """
-    config = config or DataConfig(train=())
-    frames, faults = scan_frames(map(str, files), config)
+    names = [str(name) for name in files]
+    if not names:
+        raise InputError(explain("No data file is named", "nothing can be checked", "Name one"))
+    frames, faults = scan_frames(names, config or DataConfig(train=()))
     return check_frames(frames, faults)
 
 
@@ -151,7 +153,7 @@ def _forces(frames: Sequence[Frame]) -> Iterator[Finding]:
             "Check how the file was written, and the key of the forces in [data]",
         )
     net = np.array([np.linalg.norm(f.forces.sum(axis=0)) / len(f.atoms) for f in frames])
-    pulled = np.flatnonzero((net > 0.02) & (net > 0.05 * rms) & [len(f.atoms) > 1 for f in frames])
+    pulled = np.flatnonzero((net > 0.02) & (net > 0.05 * rms))
     if not held and len(pulled) > 0.1 * len(frames):
         worst = pulled[np.argmax(net[pulled])]
         yield _warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,6 +49,11 @@ class DataReport:
         """Whether nothing is wrong."""
         return all(finding.severity == "note" for finding in self.findings)
 
+    @property
+    def errors(self) -> list[str]:
+        """Messages on what forbids training."""
+        return [finding.message for finding in self.findings if finding.severity == "error"]
+
     def warn(self) -> None:
         """Raise the errors and give the warnings; notes go to the log.
 
@@ -56,9 +62,8 @@ class DataReport:
         InputError
             If something forbids training.
         """
-        errors = [finding.message for finding in self.findings if finding.severity == "error"]
-        if errors:
-            raise InputError(" ".join(errors))
+        if self.errors:
+            raise InputError(" ".join(self.errors))
         for finding in self.findings:
             if finding.severity == "warning":
                 warn(finding.message, AccuracyWarning, stacklevel=4)
@@ -73,7 +78,12 @@ class DataReport:
             f"energy/forces  {_slope_text(self.consistency, 'forces')}",
             f"energy/stress  {_slope_text(self.consistency, 'stress')}",
         ]
-        rows += [f"{finding.severity:<14} {finding.message}" for finding in self.findings]
+        rows += [
+            textwrap.fill(
+                f"{finding.severity:<14} {finding.message}", 100, subsequent_indent=" " * 15
+            )
+            for finding in self.findings
+        ]
         return "\n".join([*rows, *([] if self.findings else ["nothing is wrong"])])
 
 

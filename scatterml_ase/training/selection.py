@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.data import chemical_symbols
+from ase.io import write
+from ase.io.formats import UnknownFileTypeError
 from torch import nn
 
+from scatterml_ase.atomic_write import atomic_write
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
-from scatterml_ase.training.surroundings import Surroundings, surroundings
+from scatterml_ase.training.coverage import Leverage, Nearest
+from scatterml_ase.training.surroundings import surroundings
 
 Method = Literal["farthest", "leverage"]
-
-_PRIOR = 1e-3  # of the pool's variance: what is assumed to be known of every direction
-_CHUNK = 4_000_000  # distances at a time
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def select_structures(
     _require(pool, count, method)
     in_pool, in_known = surroundings(model, pool, known)
     weights = _weights(pool, uncertainty)
-    nearest = _Nearest(in_pool, in_known)
-    leverage = _Leverage(in_pool, in_known) if method == "leverage" else None
+    nearest = Nearest(in_pool, in_known)
+    leverage = Leverage(in_pool, in_known) if method == "leverage" else None
     chosen: list[tuple[int, float, float, int]] = []
     free = np.ones(len(pool), dtype=bool)
     while len(chosen) < count and free.any():
@@ -158,84 +158,28 @@ def select_structures(
     )
 
 
-class _Nearest:
-    """Distances of the pool's atoms from the nearest known surrounding of their species."""
+def write_selection(selection: Selection, pool: Sequence[Atoms], path: str | Path) -> None:
+    """Write the chosen structures, the most wanted first, in the format of the file's name.
 
-    def __init__(self, pool: Surroundings, known: Surroundings) -> None:
-        self.pool = pool
-        self.values = np.full(len(pool.points), np.inf)
-        self._approach(known.points, known.numbers)
+    ``info`` of each receives ``pool_index`` and ``reason``; labels are not written.
 
-    def of_structures(self) -> np.ndarray:
-        """Return the largest distance in each structure (structures,)."""
-        largest = np.zeros(self.pool.structures)
-        np.maximum.at(largest, self.pool.owner, self.values)
-        return largest
-
-    def farthest_atom(self, structure: int) -> int:
-        """Return the index in its structure of the atom that is farthest."""
-        return int(np.argmax(self.values[self.pool.owner == structure]))
-
-    def from_middle(self) -> np.ndarray:
-        """Return the largest distance of an atom from the middle of the pool (structures,)."""
-        middle = self.pool.points.mean(axis=0)
-        largest = np.zeros(self.pool.structures)
-        distances = np.linalg.norm(self.pool.points - middle, axis=1)
-        np.maximum.at(largest, self.pool.owner, distances)
-        return largest
-
-    def add(self, structure: int) -> None:
-        """Count the atoms of a structure of the pool among the known."""
-        own = self.pool.owner == structure
-        self._approach(self.pool.points[own], self.pool.numbers[own])
-        self.values[own] = 0.0
-
-    def _approach(self, points: np.ndarray, numbers: np.ndarray) -> None:
-        for number in np.unique(numbers):
-            mine = np.flatnonzero(self.pool.numbers == number)
-            if not mine.size:
-                continue
-            others = torch.from_numpy(points[numbers == number])
-            size = max(_CHUNK // len(others), 1)
-            for start in range(0, len(mine), size):
-                part = mine[start : start + size]
-                near = torch.cdist(torch.from_numpy(self.pool.points[part]), others).amin(1).numpy()
-                self.values[part] = np.minimum(self.values[part], near)
-
-
-class _Leverage:
-    """log det of the information matrix of the known atoms, and what each structure adds."""
-
-    def __init__(self, pool: Surroundings, known: Surroundings) -> None:
-        self.scatter = _scatter(pool, pool.numbers)  # [structure, p, p]
-        everything = _scatter(known, pool.numbers).sum(axis=0)
-        mean = self.scatter.sum(axis=0) / len(pool.points)
-        prior = _PRIOR * np.trace(mean) / len(mean)
-        self.information = everything + prior * np.eye(len(mean))
-
-    def gains(self) -> np.ndarray:
-        """Return the rise of the log determinant by each structure (structures,)."""
-        before = np.linalg.slogdet(self.information)[1]
-        after = np.array([np.linalg.slogdet(self.information + s)[1] for s in self.scatter])
-        return after - before
-
-    def add(self, structure: int) -> None:
-        """Count a structure of the pool among the known."""
-        self.information = self.information + self.scatter[structure]
-
-
-def _scatter(found: Surroundings, numbers: np.ndarray) -> np.ndarray:
-    """Return Σ x xᵀ of each structure (structures, p, p), x with a block for each species."""
-    species = np.unique(numbers)
-    size = found.points.shape[1] + 1
-    scatter = np.zeros((found.structures, size * len(species), size * len(species)))
-    x = np.column_stack([found.points, np.ones(len(found.points))])
-    for structure in range(found.structures):
-        for place, number in enumerate(species):
-            own = x[(found.owner == structure) & (found.numbers == number)]
-            block = slice(size * place, size * (place + 1))
-            scatter[structure, block, block] = own.T @ own
-    return scatter
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    images = []
+    for index, why in zip(selection.indices, selection.reasons, strict=True):
+        atoms = pool[index].copy()
+        atoms.info = {**atoms.info, "pool_index": index, "reason": why}
+        images.append(atoms)
+    with atomic_write(path) as temporary:
+        try:
+            write(temporary, images)
+        except (ValueError, OSError, UnknownFileTypeError) as error:
+            raise InputError(
+                explain(f"Cannot write {str(path)!r}", str(error), "Use a name in .extxyz or .traj")
+            ) from error
 
 
 def _weights(pool: Sequence[Atoms], uncertainty: Callable[[Atoms], float] | None) -> np.ndarray:
