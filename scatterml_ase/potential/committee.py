@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ class CommitteeCalculator(PotentialCalculator):
             return
         calculators = [PotentialCalculator(one, **options) for one in model]
         super().__init__(MeanPotential([one.model for one in calculators]), **options)
-        self._committee = IndependentCommittee(self.model)
+        self._committee = IndependentCommittee(cast(MeanPotential, self.model))
         self._energy_factor = 1.0
         self.parameters[COMMITTEE] = [
             {key: one.parameters[key] for key in ("model", "sha256") if key in one.parameters}

@@ -110,9 +110,10 @@ class ExtrapolationMeasure:
             If a tensor is missing, has another size, or holds NaN; the message says which.
         """
         names = ("rms", "mean", "deviation", "factors", "thresholds")
-        parts = {name: tensors.get(f"extrapolation.{name}") for name in ("species", *names)}
-        if missing := [name for name, part in parts.items() if part is None]:
-            raise ValueError(f"it lacks extrapolation.{missing[0]}")
+        for name in ("species", *names):
+            if f"extrapolation.{name}" not in tensors:
+                raise ValueError(f"it lacks extrapolation.{name}")
+        parts = {name: tensors[f"extrapolation.{name}"] for name in ("species", *names)}
         kinds = len(parts["species"])
         rows: tuple[int, ...] = (kinds, size)
         sizes = dict.fromkeys(("rms", "mean", "deviation"), rows)

@@ -83,7 +83,8 @@ class Judged:
             [group] * len(own),
             self.energy_errors[own],
             self.energy_spreads[own],
-            *([values[k] for k in own] for values in (self.force_errors, self.force_spreads)),
+            [self.force_errors[k] for k in own],
+            [self.force_spreads[k] for k in own],
             [self.grades[k] for k in own] if self.grades else [],
         )
 

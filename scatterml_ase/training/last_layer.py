@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ def normal_matrix(
     progress
         Show a progress bar.
     """
-    config = reader.potential.config
+    config: Any = reader.potential.config
     scale, cutoff = float(config.energy_scale), float(config.cutoff)
     random = np.random.default_rng(seed)
     size = len(reader.weights)

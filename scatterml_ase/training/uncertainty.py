@@ -88,7 +88,7 @@ def fit_committee(
     """
     folder = Path(folder)
     model = load_model(folder, "float64")
-    card: Card = model.card
+    card: Any = model.card
     _check(model, card, dataset, members)
     reader = FeatureReader(model)
     rows = max(1, min(48, -(-_ROWS // len(dataset.train))))
