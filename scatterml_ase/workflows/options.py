@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Literal, get_args
 
 from scatterml_ase.errors import InputError, explain
+
+Method = Literal["finite-displacement", "hessian"]
 
 # Options that are numbers: the open range they lie in, what they are, and an example.
 _RANGES = {
@@ -31,6 +34,10 @@ class SpectrumOptions:
     minimum_length
         Distance in Å between periodic images of an atom, where no supercell is given. By default
         15, or three times the calculator's cutoff where it has one that is larger than 5.
+    method
+        How force constants are made: by finite displacements, with any calculator, or from the
+        exact Hessian, with calculators that have one. The shipped potentials give it for the
+        infinite crystal: then no supercell is needed unless one is asked for.
     relax
         Whether positions and cell are relaxed first, keeping the space group.
     mesh_spacing
@@ -52,6 +59,7 @@ class SpectrumOptions:
     temperature: tuple[float, ...] = (300.0,)
     supercell: tuple[int, int, int] | None = None
     minimum_length: float | None = None
+    method: Method = "finite-displacement"
     relax: bool = True
     mesh_spacing: float = 0.08
     instrument: str | None = None
@@ -73,6 +81,10 @@ def check_options(options: SpectrumOptions) -> None:
         what = f"temperature={options.temperature} cannot be used"
         fix = "Give one or more temperatures such as (100, 300)"
         raise InputError(explain(what, "temperatures are numbers ≥ 0 in K", fix))
+    if options.method not in get_args(Method):
+        what = f"method={options.method!r} cannot be used"
+        fix = f"Give one of {', '.join(map(repr, get_args(Method)))}"
+        raise InputError(explain(what, "it says how force constants are made", fix))
     for name, (smallest, largest, meaning, example) in _RANGES.items():
         value = getattr(options, name)
         if value is not None and not smallest < value < largest:

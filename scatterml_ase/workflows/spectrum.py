@@ -157,7 +157,7 @@ def spectrum(
 
         with _stage("relax", f"relaxing {atoms.symbols}", times):
             atoms = relax(atoms, progress=progress)
-    with _stage("force constants", "force constants by finite displacements", times):
+    with _stage("force constants", f"force constants ({options.method})", times):
         force_constants = _force_constants(atoms, options, progress=progress)
     return _observe(atoms, force_constants, options, times, progress=progress)
 
@@ -207,8 +207,10 @@ def _prepare(
 
 def _force_constants(atoms: Atoms, options: SpectrumOptions, *, progress: bool) -> ForceConstants:
     from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
+    from scatterml_ase.phonons.from_hessian import HessianPhonons
 
-    analyzer = FiniteDisplacementPhonons(
+    kind = HessianPhonons if options.method == "hessian" else FiniteDisplacementPhonons
+    analyzer = kind(
         supercell=options.supercell, minimum_length=options.minimum_length, progress=progress
     )
     return analyzer(atoms)

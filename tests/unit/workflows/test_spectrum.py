@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -201,6 +202,7 @@ def test_what_cannot_be_computed_is_refused_with_the_reason(structure, calculato
         ({"minimum_length": 1e3}, "minimum_length=1000.0 cannot be used.*less than 100"),
         ({"tolerance": 0.0}, "tolerance=0.0 cannot be used"),
         ({"energy_fwhm": -1.0}, "energy_fwhm=-1.0"),
+        ({"method": "guess"}, "method='guess' cannot be used.*'hessian'"),
         ({"mesh_spacing": 0.0}, "mesh_spacing"),
         ({"q_max": -1.0}, "q_max"),
         ({"instrument": "HUBBLE", "incident_energy": 100.0}, "HUBBLE"),
@@ -211,6 +213,20 @@ def test_impossible_options_are_refused_before_any_work(options, reason, monkeyp
     monkeypatch.setattr(EMT, "calculate", lambda *_, **__: pytest.fail("something was computed"))
     with pytest.raises(InputError, match=reason):
         spectrum(bulk("Cu"), EMT(), SpectrumOptions(**options))
+
+
+def test_force_constants_may_come_from_the_hessian():
+    options = SpectrumOptions(
+        method="hessian", temperature=0, relax=False, mesh_spacing=0.4, q_max=1.0, energy_fwhm=20.0
+    )
+    result = spectrum(bulk("Si", a=5.469), "si", options)
+    assert result.summary["stability"]["stable"]
+    assert result.summary["supercell_atoms"] is None
+    assert result.summary["options"]["method"] == "hessian"
+    assert "HessianPhonons" in result.force_constants.provenance
+    assert "supercell" not in summary_table(result.summary)
+    with pytest.raises(InputError, match="EMT has no Hessian"):
+        spectrum(bulk("Cu"), EMT(), replace(COARSE, method="hessian"))
 
 
 @pytest.mark.parametrize("given", [300, [300], np.array([300])])
