@@ -57,19 +57,7 @@ def force_constant_blocks(
     ModelError
         If the energies depend on atoms further away than ``layers`` edges.
     """
-    adjacency = Adjacency.from_graph(graph)
-    atoms = len(adjacency.numbers)
-    vectors = edge_vectors(graph).detach()  # [edge, 3] float64
-    with torch.no_grad():
-        energies = model(vectors.to(_dtype(model)), graph.edge_index, graph.numbers)
-    parts = []
-    with tqdm(total=atoms, desc="Hessian", unit=" atoms", disable=not progress) as bar:
-        for rows, patch in _patches(adjacency, layers):
-            blocks, found = _rows_of(model, vectors, patch)
-            _check_reach(found, energies[patch.counted_atoms], layers, _dtype(model))
-            row, other, shift = patch.nodes[:, 0], patch.nodes[:, 1], patch.nodes[:, 2:]
-            parts.append((np.column_stack([rows[row], other]), shift, blocks))
-            bar.update(len(rows))
+    parts = _batches_of_rows(model, graph, layers, progress=progress)
     pairs, shifts, blocks = (np.concatenate(part) for part in zip(*parts, strict=True))
     return pairs, shifts, blocks
 
@@ -101,10 +89,11 @@ def hessian(
         patch = Patch.unfolded(adjacency, np.array([atoms // 2]), layers)
         if len(patch.edges) >= len(adjacency.neighbour):
             layers = None  # the structure is smaller than the surroundings of one of its atoms
-    pairs, _, blocks = force_constant_blocks(model, graph, layers=layers, progress=progress)
-    result = np.zeros((atoms, atoms, 3, 3))
-    np.add.at(result, (pairs[:, 0], pairs[:, 1]), blocks)
-    return result.transpose(0, 2, 1, 3).copy()
+    result = np.zeros((atoms, 3, atoms, 3))
+    by_pair = result.transpose(0, 2, 1, 3)  # the same memory
+    for pairs, _, blocks in _batches_of_rows(model, graph, layers, progress=progress):
+        np.add.at(by_pair, (pairs[:, 0], pairs[:, 1]), blocks)
+    return result
 
 
 def hessian_vector_products(
@@ -112,7 +101,7 @@ def hessian_vector_products(
 ) -> np.ndarray:
     """Return H v for vectors v of shape (k, atoms, 3), in eV/Å² times their unit.
 
-    Each costs about two evaluations of the forces, and no matrix is formed.
+    Each costs one more backward pass through that of the forces, and no matrix is formed.
     """
     centre, neighbour = graph.edge_index
     v = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float64)).to(graph.pos.device)
@@ -139,12 +128,32 @@ def _curvatures(
         energies = model(d.to(_dtype(model)), edge_index, numbers).to(torch.float64)[counted]
         if not energies.requires_grad:  # no edges
             return [torch.zeros_like(d) for _ in changes], energies
-        (gradient,) = torch.autograd.grad(energies.sum(), d, create_graph=True)
+        (gradient,) = torch.autograd.grad(
+            energies.sum(), d, create_graph=True, materialize_grads=True
+        )
         products = [
             torch.autograd.grad(gradient, d, u, retain_graph=True, materialize_grads=True)[0]
             for u in changes
         ]
     return products, energies.detach()
+
+
+def _batches_of_rows(
+    model: nn.Module, graph: Data | Graph, layers: int | None, *, progress: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield pairs (p, 2), cell shifts (p, 3) and blocks (p, 3, 3) for some atoms i at a time."""
+    adjacency = Adjacency.from_graph(graph)
+    vectors = edge_vectors(graph).detach()  # [edge, 3] float64
+    with torch.no_grad():
+        energies = model(vectors.to(_dtype(model)), graph.edge_index, graph.numbers)
+    atoms = len(adjacency.numbers)
+    with tqdm(total=atoms, desc="Hessian", unit=" atoms", disable=not progress) as bar:
+        for rows, patch in _patches(adjacency, layers):
+            blocks, found = _rows_of(model, vectors, patch)
+            _check_reach(found, energies[patch.counted_atoms], layers, _dtype(model))
+            pairs = np.column_stack([rows[patch.nodes[:, 0]], patch.nodes[:, 1]])
+            yield pairs, patch.nodes[:, 2:], blocks
+            bar.update(len(rows))
 
 
 def _patches(adjacency: Adjacency, layers: int | None) -> Iterator[tuple[np.ndarray, Patch]]:

@@ -239,6 +239,7 @@ def test_a_model_that_does_not_tell_how_far_it_sees_has_a_hessian_only(morse_mod
     expected = differences(calculator, atoms)
     found = calculator.get_hessian(atoms)
     np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+    np.testing.assert_array_equal(calculator.get_hessian(Atoms("Si")), np.zeros((1, 3, 1, 3)))
     assert calculator.interaction_range is None
     with pytest.raises(PropertyNotImplementedError, match=r"layers.*supercell"):
         calculator.get_hessian_blocks(atoms)
