@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 from scatterml_ase import __version__
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.workflows.options import SpectrumOptions
+from scatterml_ase.workflows.report_options import ReportOptions
 
 _FAILED, _INTERRUPTED = 2, 130
 
@@ -100,6 +102,56 @@ class Spectrum:
         if not self.terminal.quiet:
             print(f"\n{summary_table(result.summary)}\n")
             print(f"Results are in {folder}/ (spectrum.png, spectrum.pdf, summary.json, *.nxs)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a potential says of an element, beside DFT and experiment.
+
+    Lattice and elastic constants, E(V), phonons, vacancy and surface energies and, from molecular
+    dynamics, thermal expansion and the melt. Writes a picture, a table (csv, md, json) and the
+    results into a folder.
+
+    Parameters
+    ----------
+    calculator
+        The name of a shipped model, model:FOLDER, chgnet, mace, nequip:FILE, m3gnet, emt, or
+        package.module:factory.
+    element
+        A symbol, needed where the calculator knows several.
+    structure
+        A structure of the element; by default its ground state as ASE knows it.
+    output
+        The folder for the results; by default named after model and element.
+    """
+
+    calculator: Annotated[Positional[str], arg(metavar="MODEL")]
+    element: Annotated[str | None, arg(aliases=["-e"])] = None
+    structure: str | None = None
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    physics: OmitArgPrefixes[ReportOptions] = field(default_factory=ReportOptions)
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Make the report and print its table."""
+        from scatterml_ase.atomic_write import writable_folder
+        from scatterml_ase.workflows.report import report
+        from scatterml_ase.workflows.structures import read_structure
+
+        if self.output is not None:
+            writable_folder(self.output, create=True)  # now, not after the work
+        result = report(
+            self.calculator,
+            self.element,
+            self.physics,
+            structure=None if self.structure is None else read_structure(self.structure),
+            progress=not self.terminal.quiet,
+        )
+        folder = self.output or Path(f"{_stem(self.calculator)}_{result.element}_report")
+        result.save(folder)
+        if not self.terminal.quiet:
+            print(f"\n{result.table}\n")
+            print(f"Results are in {folder}/ (report.png, report.md, report.csv, report.json, …)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,6 +349,78 @@ class Select:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lammps:
+    """Run a LAMMPS input script with a calculator as its potential.
+
+    The script names everything but the potential, and has the line
+    "fix scatterml all external pf/callback 1 1" between its atoms and its first run.
+
+    Parameters
+    ----------
+    script
+        The input script.
+    species
+        Chemical symbols of the atom types 1, 2, ….
+    calculator
+        As for spectrum; by default the shipped potential that covers the species.
+    arguments
+        Options for LAMMPS itself, in quotes: "-var T 300 -log run.log".
+    """
+
+    script: Annotated[Positional[Path], arg(metavar="SCRIPT")]
+    species: tuple[str, ...]
+    calculator: Annotated[str | None, arg(aliases=["-c"])] = None
+    arguments: str = ""
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Let LAMMPS run; what it prints is its own."""
+        from scatterml_ase.workflows.lammps import run_lammps
+
+        options = shlex.split(self.arguments)
+        quiet = ["-screen", "none"] if self.terminal.quiet else []
+        run_lammps(self.script, self.calculator, self.species, arguments=[*options, *quiet])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Serve forces over i-PI's socket protocol, to i-PI or ASE's SocketIOCalculator.
+
+    Parameters
+    ----------
+    structure
+        A structure file or a name such as "Si": the elements in the order of the other end.
+    calculator
+        As for spectrum; by default the shipped potential that covers the structure.
+    host
+        Where the other end listens.
+    port
+        The port it listens on.
+    unix
+        Name of a Unix socket on this machine instead of host and port.
+    wait
+        How long to wait for the other end, in s.
+    """
+
+    structure: Annotated[Positional[str], arg(metavar="STRUCTURE")]
+    calculator: Annotated[str | None, arg(aliases=["-c"])] = None
+    host: str = "localhost"
+    port: int = 31415
+    unix: str | None = None
+    wait: float = 60.0
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Compute until the other end hangs up, and say how much."""
+        from scatterml_ase.workflows.serve import serve
+
+        place = {"host": self.host, "port": self.port, "unix": self.unix}
+        count = serve(self.structure, self.calculator, wait=self.wait, **place)
+        if not self.terminal.quiet:
+            print(f"{count} structures were computed")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Models:
     """List the shipped models with what they know.
 
@@ -328,10 +452,13 @@ class Models:
 
 Command = (
     Annotated[Spectrum, subcommand("spectrum")]
+    | Annotated[Report, subcommand("report")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Uncertainty, subcommand("uncertainty")]
     | Annotated[CheckData, subcommand("check-data")]
     | Annotated[Select, subcommand("select")]
+    | Annotated[Lammps, subcommand("lammps")]
+    | Annotated[Serve, subcommand("serve")]
     | Annotated[Models, subcommand("models")]
 )
 

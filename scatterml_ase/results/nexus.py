@@ -33,12 +33,16 @@ FORMAT = 1
 # The closed table of what a file may hold.
 CLASSES = {
     "Crystal": "crystal",
+    "ElasticConstants": "elastic",
+    "EnergyVolume": "energy_volume",
     "ForceConstants": "force_constants",
+    "PairDistribution": "pair_distribution",
     "PhononBands": "bands",
     "PhononDOS": "dos",
     "PhononModes": "modes",
     "SqwCut": "cut",
     "SqwMap": "sqw",
+    "ThermalExpansion": "thermal_expansion",
     "ThermalProperties": "thermal",
 }
 _FIX = "Give a file written by the save() method of a scatterml_ase result"

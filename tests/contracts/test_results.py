@@ -6,9 +6,14 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
+from scatterml_ase.physics.equation_of_state import BirchMurnaghan
 from scatterml_ase.results import nexus
+from scatterml_ase.results.elastic import ElasticConstants
+from scatterml_ase.results.energy_volume import EnergyVolume
 from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.results.thermal_expansion import ThermalExpansion
 from scatterml_ase.testing import check_analyzer, check_result
+from scatterml_ase.workflows.properties.melt import pair_distribution
 
 PHONONS = FiniteDisplacementPhonons(supercell=(4, 4, 4))
 
@@ -40,14 +45,40 @@ def sqw_map(crystal):
     )
 
 
+def elastic(crystal):
+    stiffness = np.diag([150.0, 150, 150, 80, 80, 80])
+    stiffness[:3, :3] += 60
+    return ElasticConstants(crystal=crystal, stiffness=stiffness)
+
+
+def energy_volume(crystal):
+    fit = BirchMurnaghan(volume=11.6, energy=-0.01, bulk_modulus=0.85, derivative=4.2)
+    volumes = np.linspace(10, 13, 9)
+    return EnergyVolume(crystal=crystal, volumes=volumes, energies=fit(volumes))
+
+
+def expansion(crystal):
+    return ThermalExpansion(
+        crystal=crystal,
+        temperatures=np.array([300.0, 600.0]),
+        volumes=np.array([11.7, 11.9]),
+        volume_errors=np.array([0.01, 0.02]),
+        picoseconds=8.0,
+    )
+
+
 MAKERS = {
     "Crystal": lambda fc: fc.crystal,
+    "ElasticConstants": lambda fc: elastic(fc.crystal),
+    "EnergyVolume": lambda fc: energy_volume(fc.crystal),
     "ForceConstants": lambda fc: fc,
+    "PairDistribution": lambda fc: pair_distribution([fc.crystal.to_atoms().repeat(4)], 300),
     "PhononBands": lambda fc: fc.bands(),
     "PhononDOS": lambda fc: fc.dos((6, 6, 6)),
     "PhononModes": lambda fc: fc.mesh_modes((3, 3, 3)),
     "SqwCut": lambda fc: sqw_map(fc.crystal).cut(q=(1.0, 3.0)),
     "SqwMap": lambda fc: sqw_map(fc.crystal),
+    "ThermalExpansion": lambda fc: expansion(fc.crystal),
     "ThermalProperties": lambda fc: fc.thermal((100, 300), mesh=(6, 6, 6)),
 }
 

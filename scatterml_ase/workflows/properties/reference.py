@@ -1,19 +1,23 @@
 """Values a report compares with, each named with its source, and what the elements crystallise in.
 
 The tables are ``data/references.csv``, ``data/sources.toml`` and the curves
-``data/melts/*.csv``; nothing in them is made by the package's own models.
+``data/melts/*.csv`` and ``data/strains/*.csv``; nothing in them is made by a model of ours.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+import numpy as np
+
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.results.pair_distribution import PairDistribution
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Reference:
         ``"dft-pbe"``, ``"dft-pbesol"`` or ``"experiment"``.
     temperature
         In K where it matters, else None.
+    uncertainty
+        In ``unit``, where one is known.
     source
         Key into :func:`source`.
     """
@@ -41,6 +47,7 @@ class Reference:
     method: str
     temperature: float | None
     source: str
+    uncertainty: float | None = None
 
 
 def references(element: str, name: str | None = None) -> tuple[Reference, ...]:
@@ -94,6 +101,7 @@ def _table() -> dict[str, tuple[Reference, ...]]:
             method=row["method"],
             temperature=float(row["temperature"]) if row["temperature"] else None,
             source=row["source"],
+            uncertainty=float(row["uncertainty"]) if row["uncertainty"] else None,
         )
         table[entry.element] = (*table.get(entry.element, ()), entry)
     return table
@@ -102,3 +110,40 @@ def _table() -> dict[str, tuple[Reference, ...]]:
 @cache
 def _sources() -> dict[str, dict[str, str]]:
     return tomllib.loads(data_folder().joinpath("sources.toml").read_text("utf-8"))
+
+
+def liquid(element: str) -> PairDistribution | None:
+    """Return g(r) of DFT molecular dynamics far above the melting point, or None."""
+    path = data_folder().joinpath("melts", f"{element}.csv")
+    if not path.is_file():
+        return None
+    lines = path.read_text("utf-8").splitlines()
+    temperature = float(re.findall(r"at (\d+) K", lines[0])[0])
+    density = float(re.findall(r"density ([\d.]+)", lines[1])[0])
+    values = np.array([line.split(",") for line in lines[3:]], dtype=float)
+    return PairDistribution(
+        formula=element,
+        r_edges=np.append(values[:, 0], values[-1, 1]),
+        g=values[:, 2],
+        g_error=values[:, 3],
+        density=density,
+        temperature=temperature,
+        provenance={"source": lines[0].lstrip("# ")},
+    )
+
+
+def uniaxial_strain(element: str) -> tuple[float, np.ndarray] | None:
+    """Return DFT energies over uniaxial [100] strain, or None.
+
+    Returns
+    -------
+    tuple[float, np.ndarray] or None
+        Edge in Å of the unstrained cubic cell, and strain (no unit) and energy per atom from
+        the unstrained cell (eV), shape (points, 2).
+    """
+    path = data_folder().joinpath("strains", f"{element}.csv")
+    if not path.is_file():
+        return None
+    lines = path.read_text("utf-8").splitlines()
+    edge = float(re.findall(r"([\d.]+) A$", lines[0])[0])
+    return edge, np.array([line.split(",") for line in lines[2:]], dtype=float)

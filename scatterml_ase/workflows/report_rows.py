@@ -1,0 +1,155 @@
+"""The rows of a report: what was found, beside what is known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scatterml_ase.workflows.properties.reference import Reference, references, source
+
+_ORDER = {"dft-pbe": 0, "dft-gga": 0, "dft-pbesol": 1, "experiment": 2}  # then as in the table
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One property of a report.
+
+    Parameters
+    ----------
+    key
+        Name in the tables of references, such as ``"c11"``.
+    label
+        Name for people.
+    value, error
+        What the calculator gives, and its statistical error (None where there is none).
+    unit
+        Of both, and of the references.
+    references
+        What is known, DFT first.
+    """
+
+    key: str
+    label: str
+    value: float
+    unit: str
+    error: float | None = None
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def deviation(self) -> float | None:
+        """Relative to the first reference; None without one."""
+        if not self.references or self.references[0].value == 0:
+            return None
+        return self.value / self.references[0].value - 1
+
+    @property
+    def text(self) -> str:
+        """The value with its error, in as many digits as make sense."""
+        if self.error is not None:
+            return f"{self.value:.4g} ± {self.error:.1g}"
+        return f"{self.value:.4g}"
+
+
+def make_row(
+    element: str, key: str, label: str, value: float, unit: str, error: float | None = None
+) -> ReportRow:
+    """Return a row with the references of its property."""
+    known = sorted(references(element, key), key=lambda r: _ORDER.get(r.method, 9))
+    return ReportRow(key, label, float(value), unit, error, tuple(known))
+
+
+def table(rows: Sequence[ReportRow]) -> str:
+    """Return the table that is printed: a column for DFT, one for experiment, the deviation."""
+    lines = [("property", "this model", "unit", "reference (source)", "deviation")]
+    lines += [
+        (row.label, row.text, row.unit, _known(row), _per_cent(row.deviation)) for row in rows
+    ]
+    widths = [max(len(line[k]) for line in lines) for k in range(5)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines]  # fmt: skip
+    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
+
+
+def markdown(rows: Sequence[ReportRow]) -> str:
+    """Return a markdown table and the list of sources."""
+    lines = ["| property | this model | unit | references | deviation from the first |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        f"| {r.label} | {r.text} | {r.unit} | {_known(r)} | {_per_cent(r.deviation)} |"
+        for r in rows
+    ]
+    return "\n".join([*lines, "", "Sources:", "", *source_lines(rows)]) + "\n"
+
+
+def source_lines(rows: Sequence[ReportRow]) -> Iterator[str]:
+    """Yield one line per source that the rows name."""
+    keys = dict.fromkeys(r.source for row in rows for r in row.references)
+    for key in keys:
+        entry = source(key)
+        where = f", doi {entry['doi']}" if "doi" in entry else f", {entry.get('url', '')}"
+        yield f"- {key}: {entry['title']}{where.rstrip(', ')} ({entry['checked']})"
+
+
+def to_csv(rows: Sequence[ReportRow]) -> str:
+    """Return a CSV table: one line per property and reference."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["property", "value", "error", "unit", "reference", "method", "temperature_K", "source"]
+    )
+    for row in rows:
+        start = [row.key, f"{row.value:.6g}", "" if row.error is None else f"{row.error:.2g}",
+                 row.unit]  # fmt: skip
+        for r in row.references or (None,):
+            rest = ["", "", "", ""] if r is None else [
+                f"{r.value:.6g}", r.method, "" if r.temperature is None else f"{r.temperature:g}",
+                r.source]  # fmt: skip
+            writer.writerow([*start, *rest])
+    return buffer.getvalue()
+
+
+def to_json(rows: Sequence[ReportRow]) -> list[dict]:
+    """Return plain dicts."""
+    return [
+        {
+            "property": row.key,
+            "label": row.label,
+            "value": row.value,
+            "error": row.error,
+            "unit": row.unit,
+            "deviation": row.deviation,
+            "references": [
+                {
+                    "value": r.value,
+                    "method": r.method,
+                    "temperature": r.temperature,
+                    "source": source(r.source) | {"key": r.source},
+                }
+                for r in row.references
+            ],
+        }
+        for row in rows
+    ]
+
+
+def _known(row: ReportRow) -> str:
+    return "; ".join(f"{r.value:g} {_method(r)} ({_named(r)})" for r in row.references) or "–"
+
+
+def _named(reference: Reference) -> str:
+    """Name the source, and say if nobody looked."""
+    unchecked = source(reference.source)["checked"].startswith("from memory")
+    return f"{reference.source}, unchecked" if unchecked else reference.source
+
+
+def _method(reference: Reference) -> str:
+    names = {"dft-pbe": "PBE", "dft-gga": "GGA", "dft-pbesol": "PBEsol", "experiment": "exp."}
+    name = names.get(reference.method, reference.method)
+    at = reference.temperature
+    return name if at is None else f"{name} {at:g} K"
+
+
+def _per_cent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:+.1f} %"
