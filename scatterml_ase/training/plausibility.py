@@ -16,6 +16,7 @@ _NOBLE = (2, 10, 18, 36, 54, 86)  # their distances have nothing to do with cova
 _MOST_FRAMES = 50
 _REACH = 2.6  # neighbours are looked for up to so many sums of covalent radii
 _SHORT, _LONG, _TOUCHING = 0.7, 1.5, 0.4  # of the sum of covalent radii
+_FARTHEST_ENERGY = 10.0  # eV/atom; free atoms and clusters are nearer to the crystal
 _DENSEST = 1.0  # Å³ per atom; no matter on a desk is a third as dense
 
 
@@ -69,7 +70,7 @@ def implausible_energies(frames: Sequence[Frame]) -> Iterator[str]:
         return
     rest = _residuals(frames)
     middle, width = np.median(rest), _width(rest)
-    far = np.flatnonzero(np.abs(rest - middle) > max(20 * width, 3.0))
+    far = np.flatnonzero(np.abs(rest - middle) > max(20 * width, _FARTHEST_ENERGY))
     if 0 < len(far) <= 0.1 * len(frames):
         worst = far[np.argmax(np.abs(rest[far] - middle))]
         yield explain(

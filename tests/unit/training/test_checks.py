@@ -208,9 +208,9 @@ def test_another_level_of_theory_shows_as_a_shift_between_files(crystal):
 
 
 def test_an_energy_far_off_is_named(crystal):
-    wrong = dataclasses.replace(crystal[3], energy=crystal[3].energy + 80)
+    wrong = dataclasses.replace(crystal[3], energy=crystal[3].energy + 120)
     message = only([*crystal[:3], wrong, *crystal[4:]], "energies")
-    assert "cu.extxyz, structure 3, +10 eV/atom" in message
+    assert "cu.extxyz, structure 3, +15 eV/atom" in message
 
 
 def test_an_outside_pull_is_noticed(crystal):
