@@ -15,9 +15,7 @@ from ase.io import write
 from ase.md.langevin import Langevin
 
 from scatterml_ase import PotentialCalculator
-from scatterml_ase.training import train
-from scatterml_ase.training.checks import check_data
-from scatterml_ase.training.selection import select_structures
+from scatterml_ase.training import check_data, select_structures, train
 
 TRAINING = """
 name = "copper"

@@ -10,9 +10,11 @@ from typing import Any
 
 _PUBLIC = {
     "TrainingConfig": "config",
+    "check_data": "checks",
     "evaluate_dataset": "metrics",
     "fit_committee": "uncertainty",
     "read_config": "config",
+    "select_structures": "selection",
     "train": "loop",
 }
 
