@@ -73,7 +73,9 @@ def peers(arguments: argparse.Namespace) -> dict:
     for atoms in _SIZES:
         members = [w for w in workers if atoms <= largest.get(w.name, atoms)]
         for worker in members:
-            worker.measure(atoms, 3 if atoms <= 64 else 1, seed=0)  # warm up
+            warm = worker.measure(atoms, 3 if atoms <= 64 else 1, seed=0)
+            if not warm["finite"]:
+                print(f"{worker.name}: forces of {atoms} atoms are NaN", file=sys.stderr)
         for k in range(arguments.rounds):
             for worker in members:
                 quick = worker.name in _OURS or atoms <= 64

@@ -10,7 +10,6 @@ import io
 import logging
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
@@ -363,23 +362,28 @@ class Lammps:
         Chemical symbols of the atom types 1, 2, ….
     calculator
         As for spectrum; by default the shipped potential that covers the species.
-    arguments
-        Options for LAMMPS itself, in quotes: "-var T 300 -log run.log".
+    variables
+        Variables of the script, NAME=VALUE; one that holds a list is written NAME=1,2,3.
     """
 
     script: Annotated[Positional[Path], arg(metavar="SCRIPT")]
     species: tuple[str, ...]
     calculator: Annotated[str | None, arg(aliases=["-c"])] = None
-    arguments: str = ""
+    variables: tuple[str, ...] = ()
     terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
 
     def run(self) -> None:
         """Let LAMMPS run; what it prints is its own."""
         from scatterml_ase.workflows.lammps import run_lammps
 
-        options = shlex.split(self.arguments)
-        quiet = ["-screen", "none"] if self.terminal.quiet else []
-        run_lammps(self.script, self.calculator, self.species, arguments=[*options, *quiet])
+        arguments = ["-screen", "none"] if self.terminal.quiet else []
+        for variable in self.variables:
+            name, equals, value = variable.partition("=")
+            if not (name and equals and value):
+                fix = "Write it NAME=VALUE, such as T=300"
+                raise InputError(explain(f"{variable!r} is no variable", "it has no value", fix))
+            arguments += ["-var", name, *value.split(",")]
+        run_lammps(self.script, self.calculator, self.species, arguments=arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -414,8 +418,14 @@ class Serve:
         """Compute until the other end hangs up, and say how much."""
         from scatterml_ase.workflows.serve import serve
 
-        place = {"host": self.host, "port": self.port, "unix": self.unix}
-        count = serve(self.structure, self.calculator, wait=self.wait, **place)
+        count = serve(
+            self.structure,
+            self.calculator,
+            host=self.host,
+            port=self.port,
+            unix=self.unix,
+            wait=self.wait,
+        )
         if not self.terminal.quiet:
             print(f"{count} structures were computed")
 

@@ -1,8 +1,7 @@
 """Let LAMMPS move the atoms while an ASE calculator gives energy, forces and virial.
 
-The calculator is attached to LAMMPS' own ``fix external`` through LAMMPS' own Python module: no
-patched LAMMPS, no compiled plugin, no exported model. One process does both; torch's threads
-share the work. See docs/lammps.md for a complete input script.
+The calculator is attached to LAMMPS' own ``fix external`` through LAMMPS' Python module: nothing is
+patched, compiled or exported. See docs/lammps.md for a complete input script.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class LammpsCoupling:
         A ``lammps.lammps`` object whose box exists.
     calculator
         An ASE calculator, or what :func:`~scatterml_ase.workflows.calculators.make_calculator`
-        takes.
+        takes; None takes the shipped potential that covers the species.
     species
         Chemical symbols of the LAMMPS atom types 1, 2, ….
     fix
@@ -69,14 +68,14 @@ class LammpsCoupling:
     def __init__(
         self,
         lammps: Any,
-        calculator: BaseCalculator | str,
+        calculator: BaseCalculator | str | None,
         species: Sequence[str],
         *,
         fix: str = "scatterml",
     ) -> None:
         self.lammps = lammps
         self.fix = fix
-        self.calculator = make_calculator(calculator)
+        self.calculator = _calculator(calculator, species)
         self.failure: BaseException | None = None
         self._energy_unit = _energy_unit(lammps)
         self._numbers = _numbers(lammps, species)
@@ -169,7 +168,7 @@ class LammpsCoupling:
 
 def run_lammps(
     script: str | Path,
-    calculator: BaseCalculator | str,
+    calculator: BaseCalculator | str | None,
     species: Sequence[str],
     *,
     arguments: Sequence[str] = (),
@@ -180,12 +179,9 @@ def run_lammps(
     ----------
     script
         The input file. The calculator is attached at its line
-        ``fix NAME all external pf/callback 1 1``, which stands after the atoms are made and
-        before the first run.
-    calculator
-        An ASE calculator or a name, as for :class:`LammpsCoupling`.
-    species
-        Chemical symbols of the atom types 1, 2, ….
+        ``fix NAME all external pf/callback 1 1``, between the atoms and the first run.
+    calculator, species
+        As for :class:`LammpsCoupling`.
     arguments
         Command-line arguments for LAMMPS, such as ``("-var", "T", "300")``.
 
@@ -195,7 +191,7 @@ def run_lammps(
         If LAMMPS is not installed, the script cannot be run, or the calculator fails.
     """
     before, name, after = _split(Path(script))
-    calculator = make_calculator(calculator)  # a wrong name costs no run
+    calculator = _calculator(calculator, species)  # a wrong name costs no run
     lammps = _import_lammps()
     with TemporaryDirectory() as folder, lammps(cmdargs=list(arguments)) as running:
         _run_part(running, Path(folder) / "before", before, script)
@@ -215,14 +211,9 @@ def _split(script: Path) -> tuple[str, str, str]:
         raise InputError(explain(f"{script} cannot be read", str(error), fix)) from error
     found = _EXTERNAL.search(text)
     if found is None:
-        raise InputError(
-            explain(
-                f"{script} has no place for the calculator",
-                "it is attached to LAMMPS' fix external",
-                "Add this line between the atoms and the first run: "
-                "fix scatterml all external pf/callback 1 1",
-            )
-        )
+        why = "it is attached to LAMMPS' fix external"
+        fix = "Add between the atoms and the first run: fix scatterml all external pf/callback 1 1"
+        raise InputError(explain(f"{script} has no place for the calculator", why, fix))
     return text[: found.end()] + "\n", found["name"], text[found.end() :]
 
 
@@ -232,9 +223,8 @@ def _run_part(lammps: Any, file: Path, commands: str, script: str | Path) -> Non
     try:
         lammps.file(str(file))
     except Exception as error:  # its own class, which derives from Exception
-        reason = " ".join(str(error).split())
-        fix = "Look at log.lammps"
-        raise InputError(explain(f"LAMMPS refuses {script}", reason, fix)) from error
+        what, why = f"LAMMPS refuses {script}", " ".join(str(error).split())
+        raise InputError(explain(what, why, "Look at log.lammps")) from error
 
 
 def _import_lammps() -> Any:
@@ -252,6 +242,10 @@ def _import_lammps() -> Any:
     except OSError as error:
         raise InputError(explain("LAMMPS cannot be loaded", str(error), _INSTALL)) from error
     return lammps
+
+
+def _calculator(choice: BaseCalculator | str | None, species: Sequence[str]) -> BaseCalculator:
+    return make_calculator(choice, atoms=Atoms(_atomic_numbers(species)))
 
 
 def _energy_unit(lammps: Any) -> float:
@@ -280,17 +274,24 @@ def _energy_unit(lammps: Any) -> float:
 
 def _numbers(lammps: Any, species: Sequence[str]) -> np.ndarray:
     """Return the atomic number of each atom type."""
-    species = [species] if isinstance(species, str) else list(species)
+    numbers = _atomic_numbers(species)
+    types = lammps.extract_setting("ntypes")
+    if len(numbers) == types:
+        return numbers
+    raise InputError(
+        explain(
+            f"{len(numbers)} species ({' '.join(species)}) were given for {types} atom types",
+            "each type of LAMMPS is one element",
+            "Give one symbol per type, in the order of types",
+        )
+    )
+
+
+def _atomic_numbers(species: Sequence[str]) -> np.ndarray:
+    if isinstance(species, str):
+        what, fix = f"species is the text {species!r}", 'Give a list such as ["Si", "O"]'
+        raise InputError(explain(what, "one symbol per atom type is needed", fix))
     if unknown := [symbol for symbol in species if symbol not in atomic_numbers]:
         why = "species are chemical symbols, one for each LAMMPS atom type"
         raise InputError(explain(f"{', '.join(unknown)} is no element", why, "Write Si, not si"))
-    types = lammps.extract_setting("ntypes")
-    if len(species) != types:
-        raise InputError(
-            explain(
-                f"{len(species)} species ({' '.join(species)}) were given for {types} atom types",
-                "each type of LAMMPS is one element",
-                "Give one symbol per type, in the order of types",
-            )
-        )
     return np.array([atomic_numbers[symbol] for symbol in species])

@@ -177,6 +177,7 @@ def test_ctrl_c_is_not_swallowed():
         ({"box": 0}, ["Cu"], r"no box yet.*Create the atoms first"),
         ({}, ["Cu", "Au"], r"2 species \(Cu Au\) were given for 1 atom types"),
         ({}, ["cu"], "cu is no element"),
+        ({}, "Cu", "species is the text 'Cu'"),
     ],
 )
 def test_what_cannot_be_coupled_is_explained(changes, species, message):
@@ -262,3 +263,29 @@ def test_what_lammps_refuses_is_named(tmp_path, monkeypatch):
     (tmp_path / "in.si").write_text("units metals\nfix ml all external pf/callback 1 1\n")
     with pytest.raises(InputError, match=r"LAMMPS refuses in\.si.*metals"):
         run_lammps("in.si", EMT(), ["Si"], arguments=["-screen", "none"])
+
+
+def test_without_a_calculator_the_shipped_potential_of_the_species_is_taken():
+    silicon = triclinic("Si4")
+    assert LammpsCoupling(StandIn(silicon, range(4)), None, ["Si"]).calculator.species == (14,)
+
+
+@real
+def test_the_command_line_runs_a_script(tmp_path, monkeypatch):
+    from scatterml_ase.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.cu").write_text(
+        "units metal\nlattice fcc 3.6\nregion box block 0 1 0 1 0 1\ncreate_box 1 box\n"
+        "create_atoms 1 box\nmass 1 63.5\nfix ml all external pf/callback 1 1\nrun 0\n"
+        'print "$(pe:%.12g) ${T} ${k}" file energy.txt\n'
+    )
+    options = ["-c", "emt", "--variables", "T=300", "k=4,5", "--quiet"]
+    assert main(["lammps", "in.cu", "--species", "Cu", *options]) == 0
+    copper = Atoms("Cu4", cell=[3.6] * 3, pbc=True)
+    copper.set_scaled_positions([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    copper.calc = EMT()
+    energy, temperature, first_of_list = np.loadtxt("energy.txt")
+    assert energy == pytest.approx(copper.get_potential_energy(), abs=1e-9)
+    assert (temperature, first_of_list) == (300, 4)
+    assert main(["lammps", "in.cu", "--species", "Cu", "-c", "emt", "--variables", "T"]) == 2

@@ -81,3 +81,19 @@ def test_a_file_that_is_no_structure_is_refused(tmp_path):
     (tmp_path / "a.cif").write_text("nothing")
     with pytest.raises(InputError, match="is no structure"):
         serve(tmp_path / "a.cif", EMT(), wait=0)
+
+
+def test_the_command_line_serves_and_counts(name, capsys):
+    from scatterml_ase.cli import main
+
+    with SocketIOCalculator(unixsocket=name, timeout=20) as far_end:
+        command = ["serve", "Cu:fcc:3.6", "-c", "emt", "--unix", name]
+        primitive = bulk("Cu", "fcc", a=3.6)
+        thread = threading.Thread(target=main, args=(command,), daemon=True)
+        thread.start()
+        primitive.calc = far_end
+        energy = primitive.get_potential_energy()
+    thread.join(20)
+    primitive.calc = EMT()
+    assert energy == pytest.approx(primitive.get_potential_energy(), abs=1e-10)
+    assert "1 structures were computed" in capsys.readouterr().out
