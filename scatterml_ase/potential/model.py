@@ -13,7 +13,7 @@ from scatterml_ase.nn.neighbourhood import Neighbourhood
 from scatterml_ase.nn.radial import BesselBasis
 from scatterml_ase.nn.readout import bounded_below
 from scatterml_ase.potential.config import PotentialConfig, checked
-from scatterml_ase.potential.fused import FusedPass
+from scatterml_ase.potential.fused.evaluate import FusedPass
 from scatterml_ase.potential.layers import Edges, Layer, Sender
 from scatterml_ase.potential.repulsion import CoreDamping, ZBLRepulsion
 

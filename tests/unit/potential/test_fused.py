@@ -12,7 +12,7 @@ from ase.build import bulk
 
 from scatterml_ase.graph import batch_graphs, edge_vectors, graph_from_atoms
 from scatterml_ase.nn.derivatives import energies_forces_stress
-from scatterml_ase.potential import fused as fused_module
+from scatterml_ase.potential.fused import groups
 from scatterml_ase.potential.model import E3NNPotential, PotentialConfig
 from scatterml_ase.testing.structures import structure_kinds
 
@@ -40,7 +40,7 @@ ARCHITECTURES = {
 
 
 def make(config: PotentialConfig) -> E3NNPotential:
-    """A random model of which every weight matters."""
+    """Make a random model of which every weight matters."""
     torch.manual_seed(3)
     model = E3NNPotential(config).double().eval()
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_batches_of_crowded_and_lonely_atoms_agree_with_autograd():
 
 @pytest.mark.parametrize("places", [1, 40, 100_000])
 def test_the_size_of_the_groups_does_not_matter(monkeypatch, places):
-    monkeypatch.setattr(fused_module, "_PLACES", places)
+    monkeypatch.setitem(groups._PLACES, "cpu", places)
     model = make(CONFIG)
     agree(model, graph_from_atoms(mixture(), model.cutoff))
 

@@ -62,64 +62,53 @@ class PairPass:
         gradient
             Without, ``gradient`` and ``slope`` are meaningless.
         """
-        model = self.model
-        envelope, slope = _cutoff(distances, model.config.cutoff, model.config.envelope_power)
-        near = None
-        if model.config.repulsion:
-            contact = model.repulsion.contact
-            contacts = contact[centres[0], centres[0]] if pairs is None else contact[pairs]
-            shortest = float((distances / contacts).min())
-            start, end = model.config.core_span
-            if shortest < end:
-                step, rise = _smooth_step(distances / contacts, start, end)
-                slope = slope * step + envelope * (rise / contacts)
-                envelope = envelope * step
-            if shortest < model.config.repulsion_span[1]:
-                near = contacts
+        model, config = self.model, self.model.config
+        envelope, slope = _cutoff(distances, config.cutoff, config.envelope_power)
+        repulsion = push = None
+        if config.repulsion:
+            alike = (centres[:1], centres[:1])
+            reach = max(config.core_span[1], config.repulsion_span[1])
+            limit = reach * model.repulsion.contact[pairs or alike]
+            near = torch.nonzero(distances < limit).squeeze(1)  # few, in a calm crystal none
+            if len(near):
+                kinds = alike if pairs is None else (pairs[0][near], pairs[1][near])
+                close = distances[near]
+                step, rise = self._damping(close, kinds)
+                slope[near] = slope[near] * step + envelope[near] * rise
+                envelope[near] = envelope[near] * step
+                repulsion, push = self._repulsion(close, kinds)
         binding = model.constant("binding_energies", centres)[centres]
         bound = torch.tanh(envelope.view(shape).sum(1).to(torch.float64))
         energies = binding * bound
-        pull = (binding * (1.0 - bound.square())).to(slope.dtype)
-        radial = (slope.view(shape) * pull.unsqueeze(1)).flatten() if gradient else slope
-        if near is not None:
-            repulsion, push = self._repulsion(distances, near, shape, centres, pairs)
-            energies = energies + repulsion
-            radial = radial + push
+        radial = slope
+        if gradient:
+            pull = (binding * (1.0 - bound.square())).to(slope.dtype)
+            radial = (slope.view(shape) * pull.unsqueeze(1)).flatten()
+        if repulsion is not None and push is not None:
+            energies.index_add_(0, near // shape[1], repulsion.to(torch.float64))
+            radial = radial.index_add(0, near, push)
         return PairOutput(energies, radial, envelope, slope)
 
-    def _repulsion(
-        self,
-        distances: Tensor,
-        contacts: Tensor,
-        shape: tuple[int, int],
-        centres: Tensor,
-        pairs: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return half of every pair's switched ZBL energy per centre, and its derivative."""
+    def _damping(self, r: Tensor, kinds: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the core damping of close pairs and its derivative."""
+        contacts = self.model.repulsion.contact[kinds]
+        start, end = self.model.config.core_span
+        step, rise = _smooth_step((r / contacts - start) / (end - start))
+        return step, rise / ((end - start) * contacts)
+
+    def _repulsion(self, r: Tensor, kinds: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return half of the switched ZBL energy of close pairs and its derivative."""
         zbl = self.model.repulsion
-        inner, outer = zbl.span
-        ends = (contacts * outer).clamp(max=zbl.cutoff)
-        near = torch.nonzero(distances < ends).squeeze(1)
-        r = distances[near]
-        if pairs is None:
-            first = second = zbl.charges[centres[0]]
-            end = ends
-        else:
-            first, second = zbl.charges[pairs[0][near]], zbl.charges[pairs[1][near]]
-            end = ends[near]
+        first, second = zbl.charges[kinds[0]], zbl.charges[kinds[1]]
         length = zbl.screening_length(first, second)
         waves = zbl.coefficients * torch.exp(-(r / length).unsqueeze(1) * zbl.exponents)
         bare = 0.5 * COULOMB_EV_ANGSTROM * first * second / r
         value = bare * waves.sum(1)
         fall = -value / r - bare / length * (waves @ zbl.exponents)
-        start = end * (inner / outer)
-        step, rise = _smooth_step((r - start) / (end - start), 0.0, 1.0)
-        switch = 1.0 - step
-        push = torch.zeros_like(distances)
-        push[near] = fall * switch - value * rise / (end - start)
-        energy = torch.zeros(shape[0], dtype=torch.float64, device=r.device)
-        energy.index_add_(0, near // shape[1], (value * switch).to(torch.float64))
-        return energy, push
+        end = (zbl.contact[kinds] * zbl.span[1]).clamp(max=zbl.cutoff)
+        start = end * (zbl.span[0] / zbl.span[1])
+        step, rise = _smooth_step((r - start) / (end - start))
+        return value * (1.0 - step), fall * (1.0 - step) - value * rise / (end - start)
 
 
 def _cutoff(distances: Tensor, cutoff: float, power: int) -> tuple[Tensor, Tensor]:
@@ -141,10 +130,9 @@ def _power(x: Tensor, exponent: int) -> Tensor:
     return half * half * x if exponent % 2 else half * half
 
 
-def _smooth_step(x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor]:
-    """Return the step from 0 at ``start`` to 1 at ``end`` and its derivative with respect to x."""
-    t = ((x - start) / (end - start)).clamp(0.0, 1.0)
+def _smooth_step(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the step from 0 (x ≤ 0) to 1 (x ≥ 1) and its derivative."""
+    t = x.clamp(0.0, 1.0)
     cube = t * t * t
     value = cube * t * (35.0 + t * (-84.0 + t * (70.0 - 20.0 * t)))
-    rise = cube * (1.0 - t) ** 3 * (140.0 / (end - start))
-    return value, rise
+    return value, 140.0 * cube * (1.0 - t) ** 3

@@ -1,0 +1,1 @@
+"""Energies and gradients of one-layer potentials in one pass without autograd."""
