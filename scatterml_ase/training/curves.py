@@ -1,4 +1,4 @@
-"""Learning curves: loss and errors over the epochs, drawn anew while a run goes on."""
+"""The course of a run: loss and errors over the epochs, drawn anew while it goes on."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def plot_learning_curves(
     from matplotlib.figure import Figure
 
     columns = {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
-    figure = Figure(figsize=(11.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(11.0, 3.9))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.06, right=0.985, bottom=0.13, top=0.8, wspace=0.27)
     loss, energy, force = figure.subplots(1, 3)
     panels: list[tuple[Axes, str, dict[str, str]]] = [
         (loss, "loss", {"training": "loss"}),
@@ -92,6 +93,8 @@ def plot_learning_curves(
 
 def _draw(axes: Axes, epochs: np.ndarray, curves: dict[str, np.ndarray], best: int) -> None:
     """Draw one quantity; the validation's best epoch carries its value."""
+    from matplotlib.ticker import MaxNLocator
+
     colours = {"training": _TRAIN, "validation": _VALIDATION}
     for name, values in curves.items():
         known = np.isfinite(values)  # not every epoch is validated
@@ -112,10 +115,22 @@ def _draw(axes: Axes, epochs: np.ndarray, curves: dict[str, np.ndarray], best: i
                 fontsize=8,
                 color=_VALIDATION,
             )
-    if all((values[np.isfinite(values)] > 0).all() for values in curves.values()):
-        axes.set_yscale("log")
-    axes.grid(which="both", color="0.92", lw=0.6)
+    known = np.concatenate([values[np.isfinite(values)] for values in curves.values()])
+    if known.min() > 0 and known.max() > 4 * known.min():
+        _log_axis(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(color="0.92", lw=0.6)
     axes.set_axisbelow(True)
+
+
+def _log_axis(axes: Axes) -> None:
+    """Make the ordinate logarithmic, with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _time_axis(axes: Axes, epochs: np.ndarray, minutes: np.ndarray) -> None:

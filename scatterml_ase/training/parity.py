@@ -34,8 +34,9 @@ def plot_parity(parts: Mapping[str, Pairs], path: Path, *, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 4.6), layout="constrained")
+    figure = Figure(figsize=(9.0, 4.8))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.11, top=0.92, wspace=0.2)
     energy_axes, force_axes = figure.subplots(1, 2)
     quantities: list[tuple[Any, Any, str, str]] = [
         (energy_axes, _energies, "Energy (eV/atom)", "meV/atom"),

@@ -42,6 +42,9 @@ def test_the_file_of_the_shipped_silicon_model_is_valid(request):
         ("name = 'x'\n[data]\ntrain = 'a'\n[optimizer]\namsgrad = 1\n", ["amsgrad", "bool"]),
         ("name = 'x'\ndata = 3\n", ["data = 3"]),
         ("name = 'x'\n[data]\ntrain = 'a'\nfraction = 0\n", ["data.fraction = 0.0"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[run]\nbatch_atoms = 'all'\n", ["'all'", "'auto'"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[run]\nbatch_edges = 0\n", ["batch_edges = 0"]),
+        ("name = 'x'\n[data]\ntrain = 'a'\n[run]\ndevice = 'gpu'\n", ["'gpu'", "'cuda'"]),
         ("name = 'x'\n[data]\ntrain = 'a'\n[[split.rules]]\nkey = 'index'\n", ["rules", "'file'"]),
         ("name = \n", ["not a TOML file"]),
         ("name = 'x'\n[data]\ntrain = '${NOT_SET_ANYWHERE}/a'\n", ["NOT_SET_ANYWHERE", "--data"]),
@@ -96,3 +99,22 @@ def test_rules_for_single_files_stand_in_tables_of_their_own(tmp_path):
         SplitRule("a", hold_out=("^1$",)),
         SplitRule("b", fraction=0.5),
     )
+
+
+def test_the_model_to_start_from_is_a_name_or_a_path_beside_the_file(tmp_path):
+    text = 'name = "x"\n[data]\ntrain = "a"\n[model]\nstart = "{}"\nfreeze = "basis"\n'
+    for given, read in (("si", "si"), ("./si", str(tmp_path / "si")), ("/far/si", "/far/si")):
+        model = read_config(written(tmp_path, text.format(given))).model
+        assert (model.start, model.freeze) == (read, ("basis",))
+
+
+def test_automatic_batches_may_be_asked_for(tmp_path):
+    run = read_config(written(tmp_path, """
+        name = "x"
+        [data]
+        train = "a"
+        [run]
+        batch_atoms = "auto"
+        batch_edges = 100
+    """)).run  # fmt: skip
+    assert (run.batch_atoms, run.batch_edges) == ("auto", 100)

@@ -10,14 +10,16 @@ import signal
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+from scatterml_ase.card import read_card
 from scatterml_ase.errors import InputError
 from scatterml_ase.graph import graph_from_atoms
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.store import load_model
 from scatterml_ase.training import evaluate_dataset, train
-from scatterml_ase.training.machine import threads
+from scatterml_ase.training.machine import deferred_signals, threads
 from scatterml_ase.training.run import Run
 
 
@@ -163,6 +165,41 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(config, tmp_pat
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=r"cannot be read.*--fresh"):
         run(config, tmp_path / "run")
+
+
+def test_a_checkpoint_from_before_an_option_existed_is_one_with_its_default(config, tmp_path):
+    config = replaced(config, run={"epochs": 1})
+    run(config, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["run"])
+    del header["identity"]["config"]["data"]["fraction"]
+    del header["identity"]["config"]["split"]["rules"]
+    save_file(load_file(path), path, metadata={"run": json.dumps(header)})
+    before = rows(tmp_path / "run")
+    run(config, tmp_path / "run")
+    assert rows(tmp_path / "run") == before
+    with pytest.raises(InputError, match=r"config\.data\.fraction"):
+        run(replaced(config, data={"fraction": 0.9}), tmp_path / "run")
+
+
+def test_a_part_of_the_training_structures_keeps_the_validation(config, tmp_path):
+    config = replaced(config, run={"epochs": 1})
+    folder = run(config, tmp_path / "run", fraction=0.5)
+    training = read_card(folder).training
+    assert training["structures"] == {"train": 4, "validation": 4, "unused": 0}
+    assert training["fraction"] == 0.5
+    with pytest.raises(InputError, match=r"data\.fraction = 1\.5"):
+        run(config, tmp_path / "other", fraction=1.5)
+
+
+def test_only_the_first_signals_are_held_back():
+    """Torchrun sends the signal it got to processes that already have it."""
+    with pytest.raises(KeyboardInterrupt), deferred_signals(held=2) as stopped:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+            assert stopped()
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_early_stopping_waits_as_long_as_it_was_told(config, tmp_path):
