@@ -57,6 +57,28 @@ class SupportsHessianBlocks(Protocol):
 
 
 @runtime_checkable
+class SupportsSpread(Protocol):
+    """A calculator that knows how wrong it may be: one standard deviation."""
+
+    def get_energy_spread(self, atoms: Atoms | None = None) -> float:
+        """Return that of the energy of the structure, in eV."""
+        ...
+
+    def get_force_spread(self, atoms: Atoms | None = None) -> np.ndarray:
+        """Return that of a force component of each atom, shape (atoms,), in eV/Å."""
+        ...
+
+
+@runtime_checkable
+class SupportsExtrapolation(Protocol):
+    """A calculator that knows whether it has seen anything like an atom's surroundings."""
+
+    def get_extrapolation(self, atoms: Atoms | None = None) -> np.ndarray:
+        """Return a grade for each atom, shape (atoms,): above 1 outside of what was seen."""
+        ...
+
+
+@runtime_checkable
 class SupportsMembers(Protocol):
     """A committee: ``members`` are calculators whose spread measures the uncertainty."""
 

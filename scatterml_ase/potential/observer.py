@@ -12,6 +12,7 @@ from ase.io import write
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
+from scatterml_ase.protocols import SupportsExtrapolation
 
 
 class ExtrapolationError(RuntimeError):
@@ -122,8 +123,7 @@ class StopOnExtrapolation:
 
 def _grades_of(atoms: Atoms) -> Callable[[Atoms], Any]:
     """Return what tells the grades of a structure."""
-    tell = getattr(atoms.calc, "get_extrapolation", None)
-    if tell is None:
+    if not isinstance(atoms.calc, SupportsExtrapolation):
         have = "no calculator" if atoms.calc is None else type(atoms.calc).__name__
         raise InputError(
             explain(
@@ -132,4 +132,4 @@ def _grades_of(atoms: Atoms) -> Callable[[Atoms], Any]:
                 'Set atoms.calc = CommitteeCalculator("si") first',
             )
         )
-    return tell
+    return atoms.calc.get_extrapolation

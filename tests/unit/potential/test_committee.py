@@ -10,6 +10,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.calculators.calculator import Calculator
 
 from scatterml_ase import CommitteeCalculator, PotentialCalculator
 from scatterml_ase.card import read_card
@@ -21,7 +22,7 @@ from scatterml_ase.potential.extrapolation import ExtrapolationMeasure
 from scatterml_ase.potential.features import FeatureReader
 from scatterml_ase.potential.members import LastLayerCommittee, deviations
 from scatterml_ase.potential.model import E3NNPotential
-from scatterml_ase.protocols import SupportsMembers
+from scatterml_ase.protocols import SupportsExtrapolation, SupportsMembers, SupportsSpread
 from scatterml_ase.store import save_model
 from scatterml_ase.testing import check_calculator
 
@@ -134,7 +135,8 @@ def test_energy_and_forces_are_those_of_the_model(folder):
     atoms.calc = calculator
     atoms.get_forces()
     assert set(calculator.results) <= ASE_NAMES
-    assert isinstance(calculator, SupportsMembers)
+    for kind in (SupportsMembers, SupportsSpread, SupportsExtrapolation):
+        assert isinstance(calculator, kind) and not isinstance(Calculator(), kind)
 
 
 def test_the_calculator_keeps_the_contract(folder):
