@@ -72,16 +72,16 @@ def compare(atoms: Atoms, supercell: tuple[int, int, int], repeats: int) -> None
     ways: dict[str, tuple[type, type | None, dict]] = {
         "Hessian, infinite crystal": (HessianPhonons, None, {}),
         "Hessian, folded": (HessianPhonons, None, {"supercell": supercell}),
-        "Hessian of the supercell": (HessianPhonons, MatrixOnly, {"supercell": supercell}),
-        "displacements, one by one": (
-            FiniteDisplacementPhonons,
-            OneByOne,
-            {"supercell": supercell},
-        ),
     }
     for displacement in (0.01, 0.002):
         options = {"supercell": supercell, "displacement": displacement}
         ways[f"displacements of {displacement} Å"] = (FiniteDisplacementPhonons, None, options)
+    ways["displacements, one by one"] = (
+        FiniteDisplacementPhonons,
+        OneByOne,
+        {"supercell": supercell},
+    )
+    ways["Hessian of the supercell"] = (HessianPhonons, MatrixOnly, {"supercell": supercell})
     print(f"\n{atoms.symbols}, supercell {supercell}: {len(atoms) * np.prod(supercell)} atoms")
     reference = None
     for name, (analyzer, wrapper, options) in ways.items():
@@ -89,7 +89,7 @@ def compare(atoms: Atoms, supercell: tuple[int, int, int], repeats: int) -> None
         copy.calc = wrapper(atoms.calc) if wrapper else atoms.calc
         seconds, found = timed(partial(analyzer(**options), copy), repeats)
         reference = found if reference is None else reference
-        print(f"{name:<28}{seconds:8.2f} s {np.abs(found - reference).max():12.1e} THz")
+        print(f"{name:<28}{seconds:8.2f} s {np.abs(found - reference).max():12.1e} THz", flush=True)
 
 
 def main() -> None:

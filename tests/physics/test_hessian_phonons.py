@@ -1,6 +1,8 @@
 """Phonons from exact second derivatives: against springs on paper and against displacements."""
 
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from scatterml_ase import (
     relax,
 )
 from scatterml_ase.errors import AccuracyWarning, InputError, StabilityWarning
+from scatterml_ase.phonons.folding import fold
 from scatterml_ase.physics.supercell import commensurate_points
 from scatterml_ase.potential.model import E3NNPotential
 from scatterml_ase.testing import check_analyzer, check_result
@@ -181,6 +184,18 @@ def test_the_folded_crystal_is_the_hessian_of_the_supercell(carbide, shape):
 
 
 @pytest.mark.filterwarnings("ignore::scatterml_ase.errors.StabilityWarning")
+@pytest.mark.filterwarnings("ignore:Warning. Point group symmetries:UserWarning")
+def test_folding_divides_among_nearest_images_as_phonopy_does(carbide):
+    infinite = HessianPhonons()(carbide)
+    matrix = np.array([[2, 0, 1], [-1, 3, 0], [0, 1, 2]])
+    ours = fold(infinite, matrix)
+    theirs = ForceConstants.from_phonopy(replace(infinite, supercell_matrix=matrix).to_phonopy())
+    assert len(ours.pairs) == len(theirs.pairs)
+    found, expected = (x.dynamical_matrices(Q) for x in (ours, theirs))
+    np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.filterwarnings("ignore::scatterml_ase.errors.StabilityWarning")
 def test_a_conventional_cell_gives_the_phonons_of_the_primitive_cell(carbide):
     primitive = HessianPhonons()(carbide)
     cubic = bulk("SiC", "zincblende", a=4.4, cubic=True)
@@ -260,6 +275,13 @@ def test_a_progress_bar_is_shown_on_request(aluminium, capsys):
     assert "Hessian" in capsys.readouterr().err
     HessianPhonons()(aluminium)
     assert capsys.readouterr().err == ""
+
+
+def test_the_page_of_the_documentation_runs_as_printed(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "hessian.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    exec(compile(block, "docs/hessian.md", "exec"), {})
+    assert "PhononBands" in capsys.readouterr().out
 
 
 # -- refusals and warnings ------------------------------------------------------------------------
