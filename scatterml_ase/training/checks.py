@@ -12,7 +12,7 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.training.config import DataConfig
 from scatterml_ase.training.consistency import Consistency, Slope, consistency
-from scatterml_ase.training.data import Fault, Frame, duplicates, scan_frames, species_of
+from scatterml_ase.training.data import Fault, Frame, duplicates, scan_frames
 from scatterml_ase.training.data_report import DataReport, Finding
 from scatterml_ase.training.plausibility import implausible_energies, implausible_lengths, spacing
 from scatterml_ase.training.wrong_units import name_force_factor, name_stress_factor
@@ -61,7 +61,7 @@ def check_frames(frames: Sequence[Frame], faults: Sequence[Fault] = ()) -> DataR
     return DataReport(
         len(frames),
         sum(len(frame.atoms) for frame in frames),
-        {z: sum(z in frame.atoms.numbers for frame in frames) for z in species_of(frames)},
+        _occurrences(frames),
         agreement,
         tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
     )
@@ -206,7 +206,7 @@ def _variety(frames: Sequence[Frame]) -> Iterator[Finding]:
             "copies weigh twice and may straddle training and validation",
             "Training drops them; clean the file to be rid of this warning",
         )
-    lonely = [z for z in species_of(frames) if sum(z in f.atoms.numbers for f in frames) == 1]
+    lonely = [number for number, count in _occurrences(frames).items() if count == 1]
     if lonely and len(frames) > 1:
         where = next(f.origin for f in frames if lonely[0] in f.atoms.numbers)
         yield _warning(
@@ -216,6 +216,12 @@ def _variety(frames: Sequence[Frame]) -> Iterator[Finding]:
             "one structure cannot teach what a species does, nor can it be validated",
             "Add structures with it, or remove this one",
         )
+
+
+def _occurrences(frames: Sequence[Frame]) -> dict[int, int]:
+    """Return in how many structures each atomic number occurs, in rising order."""
+    found = Counter(int(z) for frame in frames for z in np.unique(frame.atoms.numbers))
+    return dict(sorted(found.items()))
 
 
 def _warning(check: str, what: str, why: str, fix: str) -> Finding:

@@ -84,13 +84,19 @@ def implausible_energies(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def _disagreeing_files(frames: Sequence[Frame]) -> Iterator[str]:
-    """Yield a message for every file whose energies are shifted against one of the same species."""
+    """Yield a message for every file whose energies are shifted against one of the same species.
+
+    Only crystals and melts of about the same density are compared: surfaces and clusters differ.
+    """
     groups: dict[tuple[int, ...], dict[str, list[Frame]]] = {}
     for frame in frames:
         files = groups.setdefault(species_of([frame]), {})
         files.setdefault(frame.file, []).append(frame)
     for species, files in groups.items():
-        large = {name: members for name, members in files.items() if len(members) >= 5}
+        largest = max(files.values(), key=len)
+        usual = float(np.median([_volume(frame) for frame in largest]))
+        alike = {name: [f for f in one if _alike(f, usual)] for name, one in files.items()}
+        large = {name: members for name, members in alike.items() if len(members) >= 5}
         if len(large) < 2:
             continue
         reference = max(large, key=lambda name: len(large[name]))
@@ -98,7 +104,7 @@ def _disagreeing_files(frames: Sequence[Frame]) -> Iterator[str]:
         rest = {name: _residuals(members, binding) for name, members in large.items()}
         for name in large:
             shift = float(np.median(rest[name]) - np.median(rest[reference]))
-            if abs(shift) > max(0.5, 5 * (_width(rest[name]) + _width(rest[reference]))):
+            if abs(shift) > max(1.0, 5 * (_width(rest[name]) + _width(rest[reference]))):
                 yield explain(
                     f"The energies of {name} are shifted by {shift:+.3g} eV/atom against "
                     f"{reference} ({name_species(species)} in both)",
@@ -106,6 +112,11 @@ def _disagreeing_files(frames: Sequence[Frame]) -> Iterator[str]:
                     "references of the energy",
                     "Recompute one of them, or shift its energies if only the reference differs",
                 )
+
+
+def _alike(frame: Frame, volume: float) -> bool:
+    """Whether a structure is periodic and about as dense as ``volume`` (Å³ per atom)."""
+    return np.isfinite(volume) and abs(_volume(frame) / volume - 1) < 0.15
 
 
 def _residuals(frames: Sequence[Frame], binding: Sequence[float] | None = None) -> np.ndarray:
