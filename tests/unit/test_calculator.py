@@ -1,8 +1,11 @@
 """The base calculator: a known potential in torch gives what ASE's own code gives."""
 
 import copy
+import gc
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -14,10 +17,13 @@ from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.morse import MorsePotential
 from ase.db import connect
+from ase.filters import FrechetCellFilter
 from ase.io import read, write
+from ase.md.nose_hoover_chain import MTKNPT
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
+import scatterml_ase.calculator
 import scatterml_ase.verlet
 from scatterml_ase.calculator import TorchCalculator
 from scatterml_ase.errors import InputError, ModelError
@@ -200,6 +206,62 @@ def test_threads_with_calculators_of_their_own_share_a_model(random_potential):
         np.testing.assert_allclose(forces, expected, atol=1e-12)
 
 
+def test_threads_may_share_a_calculator(random_potential):
+    """They wait for each other, and each gets the forces of its own structure."""
+    kinds = ("crystal", "triclinic", "molecule without a cell")
+    expected = {
+        kind: TorchCalculator(random_potential).get_forces(KINDS[kind].copy()) for kind in kinds
+    }
+    shared, wrong = TorchCalculator(random_potential), []
+
+    def work(kind):
+        atoms = KINDS[kind].copy()
+        atoms.calc = shared
+        for _ in range(8):
+            forces = atoms.get_forces()
+            if forces.shape != (len(atoms), 3) or abs(forces - expected[kind]).max() > 1e-12:
+                wrong.append(kind)
+
+    threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_nothing_is_left_behind_by_many_calculations(calculator):
+    atoms, random = KINDS["crystal"].copy(), np.random.default_rng(1)
+    atoms.calc = calculator
+
+    def tensors():
+        gc.collect()
+        return sum(type(thing) is torch.Tensor for thing in gc.get_objects())
+
+    counts = []
+    for _ in range(3):
+        for _ in range(100):
+            atoms.positions += random.normal(scale=0.01, size=atoms.positions.shape)
+            atoms.get_forces()
+        counts.append(tensors())
+    assert counts[0] == counts[1] == counts[2]
+
+
+def test_copies_of_atoms_carry_a_calculator_of_their_own(silicon):
+    expected = silicon.get_forces()
+    for twin in (copy.deepcopy(silicon), pickle.loads(pickle.dumps(silicon))):
+        assert twin.calc is not silicon.calc and twin.calc.todict() == silicon.calc.todict()
+        twin.positions[0] += 0.1
+        assert np.abs(twin.get_forces() - expected).max() > 1e-3
+    np.testing.assert_array_equal(silicon.get_forces(), expected)
+
+
+def test_a_pickle_holds_no_neighbours(calculator):
+    before = len(pickle.dumps(calculator))
+    calculator.evaluate([bulk("Si").repeat(3)])
+    assert len(pickle.dumps(calculator)) == before
+
+
 def test_worker_processes_compute_with_a_pickled_calculator(random_potential):
     calculator = TorchCalculator(random_potential)
     images = [KINDS["crystal"], KINDS["molecule without a cell"]]
@@ -217,6 +279,7 @@ def test_trajectory_and_database_know_what_made_them(tmp_path, random_potential)
     options = atoms.calc.todict()
     assert options["model"] == "sic" and len(options["sha256"]) == 64
     assert options["dtype"] == "float64" and options["device"] == "cpu"
+    assert options["skin"] == 0.5
     write(tmp_path / "run.traj", atoms)
     np.testing.assert_array_equal(read(tmp_path / "run.traj").get_forces(), forces)
     with connect(tmp_path / "runs.json") as database:
@@ -248,6 +311,70 @@ def test_the_shared_list_of_ase_is_not_extended():
 
     assert Calculator.implemented_properties == []
     assert "stress" in TorchCalculator.implemented_properties
+
+
+# -- energies alone -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def evaluations(monkeypatch):
+    """One entry per call of the model: whether it was differentiated."""
+    found, evaluate = [], scatterml_ase.calculator.energies_forces_stress
+
+    def listening(model, graph, **options):
+        found.append(options["derivatives"])
+        return evaluate(model, graph, **options)
+
+    monkeypatch.setattr(scatterml_ase.calculator, "energies_forces_stress", listening)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_energies_alone_are_the_same_and_come_without_derivatives(kind, calculator, evaluations):
+    atoms = KINDS[kind]
+    (full,) = calculator.evaluate([atoms])
+    (alone,) = calculator.evaluate([atoms], ["energy", "energies"])
+    assert evaluations == [True, False]
+    assert set(alone) == {"energy", "free_energy", "energies"}
+    assert alone["energy"] == pytest.approx(full["energy"], abs=1e-12)
+    np.testing.assert_allclose(alone["energies"], full["energies"], atol=1e-12)
+
+
+def test_forces_after_an_energy_are_computed_and_the_energy_stays(silicon, evaluations):
+    energy = silicon.get_potential_energy()
+    assert set(silicon.calc.results) == {"energy", "free_energy", "energies"}
+    assert silicon.calc.get_property("forces", silicon, allow_calculation=False) is None
+    forces, stress = silicon.get_forces(), silicon.get_stress()
+    assert evaluations == [False, True]
+    assert np.isfinite(forces).all() and np.isfinite(stress).all()
+    assert silicon.get_potential_energy() == energy
+    assert len(evaluations) == 2
+
+
+def test_calculate_gives_what_is_asked_for_like_calculators_of_ase(silicon, evaluations):
+    silicon.calc.calculate(silicon, ["energy", "forces"])
+    assert {"energy", "forces"} <= set(silicon.calc.results)
+    silicon.calc.calculate(silicon, ["free_energy"])
+    assert "forces" not in silicon.calc.results
+    assert silicon.calc.calculate_properties(silicon, ["stress"])["stress"].shape == (6,)
+    assert evaluations == [True, False, True]
+
+
+def test_dynamics_and_optimizers_pay_once_per_step(silicon, evaluations):
+    dynamics = VelocityVerlet(silicon, timestep=0.1)
+    dynamics.attach(lambda: (silicon.get_total_energy(), silicon.get_stress()), interval=1)
+    dynamics.run(5)
+    assert evaluations == [True] * 6
+    BFGS(FrechetCellFilter(silicon), logfile=None).run(fmax=1e-9, steps=5)
+    assert evaluations == [True] * 11  # the start of the optimizer is known
+
+
+def test_charges_and_moments_are_none_of_its_business(silicon, evaluations):
+    silicon.get_forces()
+    silicon.set_initial_magnetic_moments(np.ones(len(silicon)))
+    silicon.set_initial_charges(np.ones(len(silicon)))
+    silicon.get_forces()
+    assert len(evaluations) == 1
 
 
 # -- refusals -------------------------------------------------------------------------------------
@@ -375,3 +502,37 @@ def test_images_of_one_structure_share_their_neighbours(calculator, searches):
     for atoms, result in zip(images, together, strict=True):
         (alone,) = TorchCalculator(calculator.model, skin=0.0).evaluate([atoms])
         np.testing.assert_allclose(result["forces"], alone["forces"], atol=1e-13)
+
+
+def test_a_trajectory_is_the_same_with_and_without_a_skin(morse_model):
+    """To the last bit, with a cell that moves, and atoms that are wrapped on the way."""
+    ends = {}
+    for skin in (0.0, 0.4):
+        atoms = KINDS["triclinic"].copy()
+        atoms.calc = TorchCalculator(morse_model, skin=skin)
+        atoms.set_momenta(np.random.default_rng(2).normal(scale=2.0, size=(len(atoms), 3)))
+        dynamics = MTKNPT(atoms, 0.1, temperature_K=500, pressure_au=0.01, tdamp=5.0, pdamp=20.0)
+        dynamics.attach(atoms.wrap, interval=7)
+        dynamics.run(40)
+        ends[skin] = np.concatenate([atoms.positions, atoms.cell.array, atoms.get_forces()])
+    np.testing.assert_array_equal(ends[0.0], ends[0.4])
+
+
+def test_a_skin_is_a_length(morse_model):
+    with pytest.raises(InputError, match=r"The skin is -1"):
+        TorchCalculator(morse_model, skin=-1)
+
+
+def test_a_slab_whose_free_vector_spans_no_volume_has_no_stress(calculator):
+    atoms = KINDS["slab with a zero vector"].copy()
+    atoms.cell[2] = atoms.cell[0]
+    with pytest.raises(PropertyNotImplementedError, match="encloses no volume"):
+        calculator.evaluate([atoms], ["stress"])
+    assert "stress" not in calculator.evaluate([atoms])[0]
+
+
+def test_a_calculator_needs_neither_torch_geometric_nor_a_tree():
+    """They take longer to import than most calculations."""
+    code = "import sys, scatterml_ase.graph, scatterml_ase.verlet; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch_geometric", "scipy.spatial"} & set(done.stdout.split())
