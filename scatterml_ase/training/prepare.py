@@ -39,7 +39,7 @@ from scatterml_ase.training.energies import (
 )
 from scatterml_ase.training.files import read_files
 from scatterml_ase.training.split import split_frames, subset
-from scatterml_ase.training.start import freeze, load_start, rebuilt, with_species
+from scatterml_ase.training.start import freeze, load_start, rebuilt, warn_of_cores, with_species
 from scatterml_ase.training.tables import from_table
 
 _log = logging.getLogger(__name__)
@@ -151,6 +151,7 @@ def _started_model(
     wanted = config.options.get("species", ())
     species = tuple(sorted({*known, *map(int, wanted), *species_of(frames)}))
     model: Any = with_species(start, species, make=make)
+    warn_of_cores(model, frames)
     cutoff = model.config.cutoff
     bound = _bound(frames, cutoff)
     energies = shift_energies(

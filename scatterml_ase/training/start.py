@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from scatterml_ase.card import Card
-from scatterml_ase.errors import InputError, explain
+from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.store import load_model
 from scatterml_ase.training.config import ModelConfig
+from scatterml_ase.training.cores import closest_contact
+from scatterml_ase.training.data import Frame
 from scatterml_ase.training.tables import compiled
 
 _ENERGIES = ("reference_energies", "binding_energies")
@@ -49,6 +51,21 @@ def load_start(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
 def start_card(config: ModelConfig) -> Card | None:
     """Return the card of the model that a training goes on from, if there is one."""
     return load_model(config.start).card if config.start else None  # type: ignore[return-value]
+
+
+def warn_of_cores(model: Any, frames: Sequence[Frame]) -> None:
+    """Warn if atoms of the data are closer than the model can see."""
+    contact, blind = closest_contact(frames), model.config.core_span[1]
+    if model.config.repulsion and contact < blind:
+        warn(
+            explain(
+                f"Atoms of the data come as close as {contact:.2f} sums of covalent radii",
+                f"the model to start from was made for contacts beyond {blind:.2f}: inside, the "
+                "network fades and a fixed repulsion takes over",
+                "Remove such structures, or train from scratch, where the data decide",
+            ),
+            AccuracyWarning,
+        )
 
 
 def with_species(model: Any, species: Sequence[int], *, make: Callable[[Any], Any]) -> Any:

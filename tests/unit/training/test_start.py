@@ -12,7 +12,7 @@ from ase.build import bulk
 from safetensors.torch import load_file
 
 from scatterml_ase.card import read_card
-from scatterml_ase.errors import InputError, ModelError
+from scatterml_ase.errors import AccuracyWarning, InputError, ModelError
 from scatterml_ase.graph import graph_from_atoms
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.potential.model import E3NNPotential
@@ -161,6 +161,13 @@ def test_the_architecture_of_the_start_cannot_be_changed(start):
     same = ModelConfig(start=start, options={"channels": 2, "cutoff": 4})  # says the same
     frames = [frame(crystal("Cu4"), 0.0)]
     assert build_model(same, frames, seed=0, dtype=torch.float32).config.channels == 2
+
+
+def test_data_inside_of_the_core_of_the_start_are_told(start):
+    pressed = crystal("Cu4")
+    pressed.set_cell(0.7 * pressed.cell.array, scale_atoms=True)
+    with pytest.warns(AccuracyWarning, match=r"as close as 0\.\d+ sums.*beyond 0\.80"):
+        build_model(ModelConfig(start=start), [frame(pressed, 0.0)], seed=0, dtype=torch.float64)
 
 
 def test_a_start_that_is_not_there_is_named(config, tmp_path):
