@@ -19,6 +19,7 @@ from scatterml_ase.training.batches import labelled_graph
 from scatterml_ase.training.config import DataConfig
 from scatterml_ase.training.data import Frame, label_frame
 
+_MOST_ROWS = 40  # of a table that is still read
 _HEAD = f"{'group':<16}{'structures':>11}{'E MAE':>9}{'RMSE':>9}{'F MAE':>9}{'RMSE':>9}{'S MAE':>9}"
 
 
@@ -149,11 +150,18 @@ def predict(
 
 
 def summarize(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> DatasetMetrics:
-    """Compute the accuracy of predictions, overall and per group."""
+    """Compute the accuracy of predictions: overall, per group, and per set of species."""
     pairs = list(zip(frames, predictions, strict=True))
-    names = sorted({frame.group for frame in frames})
-    groups = {n: _accuracy([p for p in pairs if p[0].group == n]) for n in names if len(names) > 1}
+    groups: dict[str, Accuracy] = {}
+    for label in (lambda frame: frame.group, _species_label):
+        names = sorted({label(frame) for frame in frames})
+        if 1 < len(names) <= _MOST_ROWS:
+            groups |= {name: _accuracy([p for p in pairs if label(p[0]) == name]) for name in names}
     return DatasetMetrics(_accuracy(pairs), groups)
+
+
+def _species_label(frame: Frame) -> str:
+    return "species " + "-".join(sorted(set(frame.atoms.get_chemical_symbols())))
 
 
 def _accuracy(pairs: Sequence[tuple[Frame, Prediction]]) -> Accuracy:
