@@ -16,9 +16,9 @@ from ase.build import bulk
 from ase.calculators.calculator import BaseCalculator
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
-from scatterml_ase.calculator import TorchCalculator
 from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
+from scatterml_ase.potential.calculator import PotentialCalculator
 from scatterml_ase.results.bands import PhononBands
 from scatterml_ase.results.elastic import ElasticConstants
 from scatterml_ase.results.energy_volume import EnergyVolume
@@ -44,7 +44,7 @@ from scatterml_ase.workflows.properties.special_points import (
 from scatterml_ase.workflows.properties.thermal_expansion import thermal_expansion
 from scatterml_ase.workflows.relax import relax
 from scatterml_ase.workflows.report_options import ReportOptions
-from scatterml_ase.workflows.report_rows import ReportRow, make_row
+from scatterml_ase.workflows.report_rows import ReportRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +74,8 @@ class Report:
         One per property, with references.
     elastic, energy_volume, bands, frequencies
         Of the relaxed crystal at 0 K.
+    elastic_clamped
+        In diamond the elastic constants of ions that keep their scaled positions; else None.
     vacancy, surfaces
         Relaxed; surfaces by their indices.
     expansion, melt
@@ -88,6 +90,7 @@ class Report:
     atoms: Atoms
     rows: tuple[ReportRow, ...]
     elastic: ElasticConstants
+    elastic_clamped: ElasticConstants | None
     energy_volume: EnergyVolume
     bands: PhononBands
     frequencies: tuple[SpecialFrequency, ...]
@@ -174,6 +177,8 @@ def report(
     options = options or ReportOptions()
     calculator = make_calculator(calculator)
     element = _element(calculator, element, structure)
+    if not options.quick and options.melting_temperature is None:
+        reference.melting_temperature(element)  # refused now, not after the work
     times: dict[str, float] = {}
     with _stage("relax", f"relaxing {element}", times):
         atoms = (structure or bulk(element)).copy()
@@ -192,7 +197,7 @@ def report(
         "options": asdict(options),
         "wall_time_s": {**times, "total": round(sum(times.values()), 1)},
     }
-    rows = tuple(_rows(element, atoms, parts))
+    rows = tuple(report_rows.rows_of(element, atoms, parts))
     return Report(element=element, atoms=atoms, rows=rows, summary=summary, **parts)
 
 
@@ -203,17 +208,21 @@ def _static(
     with _stage("elastic", "E(V) and elastic constants", times):
         energy_volume = equation_of_state(atoms)
         elastic = elastic_constants(atoms, progress=progress)
+        kind, clamped = crystal_kind(atoms), None
+        if kind == "diamond":  # the only one of the three whose atoms move under strain
+            clamped = elastic_constants(atoms, relax_ions=False, progress=progress)
     with _stage("phonons", "phonons by finite displacements", times):
         force_constants = FiniteDisplacementPhonons(progress=progress)(atoms)
     with _stage("defects", "vacancy and surfaces", times):
         vacancy = vacancy_formation_energy(
             atoms, minimum_length=options.minimum_length, seed=options.seed, progress=progress
         )
-        faces = _FACES.get(crystal_kind(atoms) or "", ())
+        faces = _FACES.get(kind or "", ())
         surfaces = {face: surface_energy(atoms, face, progress=progress) for face in faces}
     return {
         "energy_volume": energy_volume,
         "elastic": elastic,
+        "elastic_clamped": clamped,
         "bands": force_constants.bands(),
         "frequencies": special_frequencies(force_constants),
         "vacancy": vacancy,
@@ -255,58 +264,6 @@ def _dynamic(
     return {"expansion": expansion, "melt": liquid, "melt_reference": known}
 
 
-def _rows(element: str, atoms: Atoms, parts: dict[str, Any]) -> Iterator[ReportRow]:
-    """Yield the rows of the table."""
-    kind = crystal_kind(atoms)
-    eos: EnergyVolume = parts["energy_volume"]
-    if kind is not None:
-        per_cell = {"fcc": 4, "bcc": 2, "diamond": 8}[kind]
-        a = (atoms.get_volume() / len(atoms) * per_cell) ** (1 / 3)
-        yield make_row(element, "lattice_constant", "lattice constant a", a, "angstrom")
-    yield make_row(element, "bulk_modulus", "bulk modulus (E(V))", eos.bulk_modulus, "GPa")
-    yield make_row(element, "bulk_modulus_derivative", "dB/dp", eos.bulk_modulus_derivative, "")
-    if kind is not None:
-        for name, value in zip(("c11", "c12", "c44"), parts["elastic"].cubic, strict=True):
-            yield make_row(element, name, name.upper(), value, "GPa")
-    if kind == "diamond":  # the only one of the three whose atoms move under strain
-        clamped = elastic_constants(atoms, relax_ions=False).cubic[2]
-        yield make_row(element, "c44_clamped", "C44, clamped ions", clamped, "GPa")
-    for f in parts["frequencies"]:
-        yield make_row(element, f.key, f"phonon {f.point} {f.branch}", f.frequency, "THz")
-    yield make_row(
-        element, "vacancy_energy", "vacancy formation energy", parts["vacancy"].relaxed, "eV"
-    )
-    for face, energy in parts["surfaces"].items():
-        name = "".join(map(str, face))
-        yield make_row(
-            element, f"surface_energy_{name}", f"surface energy ({name})", energy.relaxed, "J/m^2"
-        )
-    if (expansion := parts["expansion"]) is not None:
-        mean = expansion.coefficient
-        label = f"linear expansion 0-{expansion.temperatures.max():.0f} K"
-        yield make_row(
-            element, "linear_expansion", label, 1e6 * mean.value, "1e-6/K", 1e6 * mean.error
-        )
-    if (liquid := parts["melt"]) is not None:
-        yield from _melt_rows(element, liquid, parts["melt_reference"])
-
-
-def _melt_rows(
-    element: str, liquid: PairDistribution, known: PairDistribution | None
-) -> Iterator[ReportRow]:
-    found = {"position": liquid.first_peak[0], "height": liquid.first_peak[1]}
-    other = None if known is None else dict(zip(found, known.first_peak, strict=True))
-    for name, unit in (("position", "angstrom"), ("height", "")):
-        known_values: tuple[reference.Reference, ...] = ()
-        if other is not None:
-            known_values = (
-                reference.Reference(element, f"melt_{name}", other[name], unit, "dft-pbe",
-                                    liquid.temperature, "mlearn"),
-            )  # fmt: skip
-        label = f"melt {liquid.temperature:.0f} K: {name} of the peak of g(r)"
-        yield ReportRow(f"melt_{name}", label, found[name], unit, None, known_values)
-
-
 @contextmanager
 def _stage(name: str, text: str, times: dict[str, float]) -> Iterator[None]:
     """Say what is being done and remember how long it took, in s."""
@@ -339,8 +296,8 @@ def _element(calculator: Any, element: str | None, structure: Atoms | None) -> s
     )
 
 
-def _single_precision(calculator: BaseCalculator) -> BaseCalculator:
+def _single_precision(calculator: Any) -> BaseCalculator:
     """Return the same potential in float32 where it is ours: dynamics needs no more."""
-    if isinstance(calculator, TorchCalculator):
-        return type(calculator)(calculator.model, dtype="float32", device=calculator.device)
+    if type(calculator) is PotentialCalculator:
+        return PotentialCalculator(calculator.model, dtype="float32", device=str(calculator.device))
     return calculator

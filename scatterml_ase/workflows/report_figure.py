@@ -51,7 +51,7 @@ def draw_report(report: Report) -> Figure:
             ax.set_axis_off()
         label = report.summary["label"]
         figure.suptitle(
-            f"{report.element} by {label}, beside DFT and experiment",
+            f"{report.element} ({label}) beside DFT and experiment",
             fontsize=11,
             fontweight="bold",
         )
@@ -120,7 +120,7 @@ def _draw_elastic(report: Report, ax: Axes) -> str:
             places = np.arange(len(rows)) + 0.27 * (k - 1)
             bars = ax.bar(places, heights, width=0.25, color=color, label=label)
             texts = ["" if np.isnan(h) else f"{h:.0f}" for h in heights]
-            ax.bar_label(bars, texts, fontsize=7)
+            ax.bar_label(bars, texts, fontsize=6.5)
     ax.set_xticks(range(len(rows)), [names[row.key] for row in rows])
     ax.tick_params(axis="x", length=0)
     ax.set_ylabel("GPa")
@@ -145,6 +145,7 @@ def _draw_bands(report: Report, ax: Axes) -> str:
                         markerfacecolor="none", label=None if label in shown else label,
                         clip_on=False)  # fmt: skip
                 shown.add(label)
+                ax.set_ylim(top=max(ax.get_ylim()[1], 1.04 * known.value))
     ax.set_ylabel("Frequency (THz)")
     secondary = ax.secondary_yaxis("right", (lambda x: x * THZ_TO_MEV, lambda x: x / THZ_TO_MEV))
     secondary.set_ylabel("meV")

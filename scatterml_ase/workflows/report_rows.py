@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from ase import Atoms
+
+from scatterml_ase.results.energy_volume import EnergyVolume
+from scatterml_ase.results.pair_distribution import PairDistribution
 from scatterml_ase.workflows.properties.reference import Reference, references, source
+from scatterml_ase.workflows.properties.special_points import crystal_kind
 
 _ORDER = {"dft-pbe": 0, "dft-gga": 0, "dft-pbesol": 1, "experiment": 2}  # then as in the table
 
@@ -58,6 +64,57 @@ def make_row(
     """Return a row with the references of its property."""
     known = sorted(references(element, key), key=lambda r: _ORDER.get(r.method, 9))
     return ReportRow(key, label, float(value), unit, error, tuple(known))
+
+
+def rows_of(element: str, atoms: Atoms, parts: Mapping[str, Any]) -> Iterator[ReportRow]:
+    """Yield the rows of a report from its parts, which are the fields of ``Report``."""
+    kind = crystal_kind(atoms)
+    eos: EnergyVolume = parts["energy_volume"]
+    if kind is not None:
+        per_cell = {"fcc": 4, "bcc": 2, "diamond": 8}[kind]
+        a = (atoms.get_volume() / len(atoms) * per_cell) ** (1 / 3)
+        yield make_row(element, "lattice_constant", "lattice constant a", a, "angstrom")
+    yield make_row(element, "bulk_modulus", "bulk modulus (E(V))", eos.bulk_modulus, "GPa")
+    yield make_row(element, "bulk_modulus_derivative", "dB/dp", eos.bulk_modulus_derivative, "")
+    if kind is not None:
+        for name, value in zip(("c11", "c12", "c44"), parts["elastic"].cubic, strict=True):
+            yield make_row(element, name, name.upper(), value, "GPa")
+    if (clamped := parts["elastic_clamped"]) is not None:
+        yield make_row(element, "c44_clamped", "C44, clamped ions", clamped.cubic[2], "GPa")
+    for f in parts["frequencies"]:
+        yield make_row(element, f.key, f"phonon {f.point} {f.branch}", f.frequency, "THz")
+    yield make_row(
+        element, "vacancy_energy", "vacancy formation energy", parts["vacancy"].relaxed, "eV"
+    )
+    for face, energy in parts["surfaces"].items():
+        name = "".join(map(str, face))
+        yield make_row(
+            element, f"surface_energy_{name}", f"surface energy ({name})", energy.relaxed, "J/m^2"
+        )
+    if (expansion := parts["expansion"]) is not None:
+        mean = expansion.coefficient
+        label = f"linear expansion 0-{expansion.temperatures.max():.0f} K"
+        yield make_row(
+            element, "linear_expansion", label, 1e6 * mean.value, "1e-6/K", 1e6 * mean.error
+        )
+    if (liquid := parts["melt"]) is not None:
+        yield from _melt_rows(element, liquid, parts["melt_reference"])
+
+
+def _melt_rows(
+    element: str, liquid: PairDistribution, known: PairDistribution | None
+) -> Iterator[ReportRow]:
+    found = {"position": liquid.first_peak[0], "height": liquid.first_peak[1]}
+    other = None if known is None else dict(zip(found, known.first_peak, strict=True))
+    for name, unit in (("position", "angstrom"), ("height", "")):
+        known_values: tuple[Reference, ...] = ()
+        if other is not None:
+            known_values = (
+                Reference(element, f"melt_{name}", round(other[name], 3), unit, "dft-pbe",
+                                    liquid.temperature, "mlearn"),
+            )  # fmt: skip
+        label = f"melt {liquid.temperature:.0f} K, g(r): peak {name}"
+        yield ReportRow(f"melt_{name}", label, found[name], unit, None, known_values)
 
 
 def table(rows: Sequence[ReportRow]) -> str:

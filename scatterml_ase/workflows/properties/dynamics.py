@@ -11,7 +11,6 @@ from ase import Atoms, units
 from ase.build import make_supercell
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from matscipy.neighbours import neighbour_list
 from tqdm import tqdm
 
@@ -46,8 +45,9 @@ def simulation_cell(atoms: Atoms, minimum_length: float = 10.0) -> Atoms:
 def set_temperature(atoms: Atoms, temperature: float, seed: int) -> np.random.Generator:
     """Draw momenta at a temperature (K) without net motion; return the generator used."""
     generator = np.random.default_rng(seed)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=generator)
-    Stationary(atoms)
+    masses = atoms.get_masses()[:, None]
+    momenta = generator.normal(size=(len(atoms), 3)) * np.sqrt(masses * units.kB * temperature)
+    atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
     return generator
 
 
