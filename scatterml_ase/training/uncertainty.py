@@ -16,10 +16,8 @@ from tqdm import tqdm
 from scatterml_ase.card import Card
 from scatterml_ase.companions import save_companion
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
-from scatterml_ase.graph import edge_vectors
 from scatterml_ase.nn.readout import Readout
 from scatterml_ase.potential.committee import COMMITTEE, CommitteeCalculator
-from scatterml_ase.potential.extrapolation import ExtrapolationMeasure
 from scatterml_ase.potential.features import FeatureReader
 from scatterml_ase.potential.members import LastLayerCommittee, deviations
 from scatterml_ase.store import load_model
@@ -33,19 +31,16 @@ from scatterml_ase.training.calibration import (
 )
 from scatterml_ase.training.config import read_config
 from scatterml_ase.training.data import Frame
+from scatterml_ase.training.known_ground import QUANTILE, fit_measure
 from scatterml_ase.training.last_layer import Posterior, normal_matrix
 from scatterml_ase.training.metrics import model_cutoff, predict
 from scatterml_ase.training.prepare import Dataset, load_dataset
 
 _log = logging.getLogger(__name__)
 
-QUANTILE = 0.99
-"""Share of held-out atoms whose extrapolation grade is at most 1."""
-
 _REGULARISERS = (1e-8, 1e-6, 1e-4, 1e-2)
 _ROWS = 3000  # force components that the normal matrix is made of, all structures together
 _QUIETEST = 0.03  # least noise of a structure, in units of the mean: some are exact by symmetry
-_MOST_ATOMS = 20_000  # of a species that the measure learns from
 
 
 def fit_committee(
@@ -106,7 +101,7 @@ def fit_committee(
         members, len(normal), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
     )
     drawn = _calibrated(model, Posterior.of(normal), noise, dataset.validation)
-    measure = _fit_measure(reader, dataset, seed=seed, progress=progress)
+    measure = fit_measure(reader, dataset.train, dataset.validation, seed=seed, progress=progress)
     tensors = {
         "members": drawn.members.to(torch.float32),
         "energy_factor": torch.tensor(drawn.energy_factor, dtype=torch.float64),
@@ -238,48 +233,6 @@ def _calibrated(
     return min(candidates, key=lambda pair: pair[0])[1]
 
 
-def _fit_measure(
-    reader: FeatureReader, dataset: Dataset, *, seed: int, progress: bool
-) -> ExtrapolationMeasure:
-    """Learn the cloud of the training atoms; set grade 1 by the held-out ones."""
-    train = _invariants(reader, dataset.train, seed=seed, progress=progress)
-    held_out = _invariants(reader, dataset.validation, seed=seed, progress=False)
-    fitted = ExtrapolationMeasure.fit(train)
-    tensors = fitted.to_tensors()
-    stored = ExtrapolationMeasure.from_tensors(tensors, fitted.mean.shape[1])  # rounded as on disk
-    thresholds = []
-    for number in fitted.species:
-        # Few held-out atoms tell little: grade 1 is never nearer than for the training atoms.
-        clouds = [part[number] for part in (train, held_out) if number in part]
-        distances = [stored.distances(c, torch.full((len(c),), number)) for c in clouds]
-        thresholds.append(max(float(np.quantile(d.numpy(), QUANTILE)) for d in distances))
-    tensors["extrapolation.thresholds"] = torch.tensor(thresholds, dtype=torch.float64)
-    _log.info("distances of grade 1: %s", dict(zip(fitted.species, thresholds, strict=True)))
-    return ExtrapolationMeasure.from_tensors(tensors, fitted.mean.shape[1])
-
-
-def _invariants(
-    reader: FeatureReader, frames: Sequence[Frame], *, seed: int, progress: bool
-) -> dict[int, Tensor]:
-    """Return the invariants (atoms, f) of each atomic number, float32; no more than are needed."""
-    cutoff = model_cutoff(reader.potential)
-    found: dict[int, list[Tensor]] = {}
-    bar = tqdm(frames, desc="invariants", unit="structure", disable=not progress, leave=False)
-    for frame in bar:
-        graph = labelled_graph(frame, cutoff)
-        with torch.no_grad():
-            features = reader(edge_vectors(graph), graph.edge_index, graph.numbers)
-        for number in graph.numbers.unique().tolist():
-            own = features.invariants[graph.numbers == number].to(torch.float32)
-            found.setdefault(number, []).append(own)
-    random = torch.Generator().manual_seed(seed)
-    clouds = {number: torch.cat(parts) for number, parts in found.items()}
-    return {
-        number: cloud[torch.randperm(len(cloud), generator=random)[:_MOST_ATOMS]]
-        for number, cloud in clouds.items()
-    }
-
-
 def _noise(model: nn.Module, frames: Sequence[Frame]) -> tuple[list[float], list[float]]:
     """Return the noise of the energy per atom (eV) and of a force component (eV/Å) of each frame.
 
@@ -305,10 +258,11 @@ def _check(model: nn.Module, card: Card, dataset: Dataset, members: int) -> None
         raise InputError(
             explain(f"members = {members}", "a spread needs at least two", "Pass 8, or more")
         )
-    if not any(isinstance(module, Readout) for module in model.modules()):
+    readouts = any(isinstance(module, Readout) for module in model.modules())
+    if not (readouts and hasattr(model.config, "energy_scale")):
         raise InputError(
             explain(
-                f"{type(model).__name__} has no readout",
+                f"{type(model).__name__} has no readouts that are scaled to energies",
                 "members differ in the last linear layer of the readouts",
                 "Train several models and pass them to CommitteeCalculator",
             )
