@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from scatterml_ase.errors import InputError
@@ -118,3 +120,11 @@ def test_automatic_batches_may_be_asked_for(tmp_path):
         batch_edges = 100
     """)).run  # fmt: skip
     assert (run.batch_atoms, run.batch_edges) == ("auto", 100)
+
+
+def test_the_training_files_in_the_guide_are_valid(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLEARN", "/data")
+    guide = (request.config.rootpath / "docs" / "training.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", guide, flags=re.DOTALL)
+    names = [read_config(written(tmp_path, block)).name for block in blocks]
+    assert names == ["copper", "elements-6"]
