@@ -33,15 +33,14 @@ class SphericalPolynomials(TableModule):
         self.l_max = l_max
         exponents = monomial_exponents(l_max)
         coefficients = _coefficients(l_max)
-        place = {exponent: k for k, exponent in enumerate(exponents)}
+        place: dict[tuple[int, ...], int] = {e: k for k, e in enumerate(exponents)}
         lower = len(monomial_exponents(l_max - 1)) if l_max else 0
         slopes = torch.zeros(3, lower, len(coefficients), dtype=torch.float64)
         for k, exponent in enumerate(exponents):
             for axis in range(3):
                 if exponent[axis] > 0:
-                    less = list(exponent)
-                    less[axis] -= 1
-                    slopes[axis, place[tuple(less)]] += exponent[axis] * coefficients[:, k]
+                    less = tuple(n - (i == axis) for i, n in enumerate(exponent))
+                    slopes[axis, place[less]] += exponent[axis] * coefficients[:, k]
         self.register_table("coefficients", coefficients)
         self.register_table("slopes", slopes.flatten(0, 1))
 
