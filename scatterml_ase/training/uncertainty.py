@@ -117,7 +117,6 @@ def fit_committee(
     save_companion(folder, COMMITTEE, tensors, facts)
     judged = judge(CommitteeCalculator(folder), dataset.validation, progress=progress)
     save_companion(folder, COMMITTEE, tensors, {**facts, "validation": judged.to_dict()})
-    _log.info("committee of %s, on the validation structures\n%s", card.name, judged)
     return judged
 
 
