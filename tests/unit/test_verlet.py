@@ -91,7 +91,7 @@ def permute(atoms, rng):
 
 
 def another_basis(atoms, rng):
-    """The same crystal in a cell with other vectors: shifts mean something else."""
+    """Describe the same crystal by other cell vectors: shifts mean something else."""
     shear = np.eye(3)
     shear[0, 1] = rng.integers(-1, 2) * atoms.pbc[0] * atoms.pbc[1]
     atoms.set_cell(shear @ atoms.cell.array)
