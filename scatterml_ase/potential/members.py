@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.graph import edge_vectors
@@ -17,6 +16,9 @@ from scatterml_ase.nn.cutoff import segment_sum
 from scatterml_ase.nn.readout import bounded_below
 from scatterml_ase.potential.extrapolation import ExtrapolationMeasure
 from scatterml_ase.potential.features import FeatureReader, last_linear
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)

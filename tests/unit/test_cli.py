@@ -14,6 +14,7 @@ from ase.build import bulk
 
 import scatterml_ase
 from scatterml_ase import cli
+from scatterml_ase.cli.terminal import folder_stem
 
 FAST = ["--minimum-length", "7", "--mesh-spacing", "0.3", "--q-max", "2", "--tolerance", "0.5"]
 
@@ -65,9 +66,9 @@ def test_the_folder_is_named_after_the_structure(tmp_path, monkeypatch):
     ase.io.write("copper oxide.vasp", bulk("Cu"))
     assert run("spectrum", "copper oxide.vasp", "-c", "emt", "--quiet", *FAST) == 0
     assert (tmp_path / "copper_oxide_spectrum" / "summary.json").is_file()
-    assert cli._stem("NaCl:rocksalt:5.64") == "NaCl"
+    assert folder_stem("NaCl:rocksalt:5.64") == "NaCl"
     (tmp_path / "MgO.cif.gz").touch()
-    assert cli._stem("MgO.cif.gz") == "MgO"
+    assert folder_stem("MgO.cif.gz") == "MgO"
 
 
 def damaged_model(tmp_path):

@@ -1,0 +1,115 @@
+"""From a structure or a potential to physics: ``spectrum`` and ``report``."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from scatterml_ase.cli.terminal import Terminal, folder_stem
+from scatterml_ase.workflows.options import SpectrumOptions
+from scatterml_ase.workflows.report_options import ReportOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """From a structure to its phonons and to what a neutron spectrometer sees.
+
+    Writes a picture, one NeXus file per result and a summary into a folder.
+
+    Parameters
+    ----------
+    structure
+        A structure file (CIF, POSCAR, extxyz, ...), an element ("Si"), a crystal written
+        formula:prototype:a ("NaCl:rocksalt:5.64"), or force constants (phonopy_params.yaml).
+    calculator
+        The name of a shipped model, model:FOLDER, chgnet, mace, nequip:FILE, m3gnet, emt, or
+        package.module:factory. By default the shipped potential that covers the structure with
+        the fewest species.
+    output
+        The folder for the results; by default named after the structure.
+    """
+
+    structure: Annotated[Positional[str], arg(metavar="STRUCTURE")]
+    calculator: Annotated[str | None, arg(aliases=["-c"])] = None
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    physics: OmitArgPrefixes[SpectrumOptions] = field(default_factory=SpectrumOptions)
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Run the main job and tell what it found."""
+        from scatterml_ase.atomic_write import writable_folder
+        from scatterml_ase.workflows.spectrum import spectrum
+        from scatterml_ase.workflows.table import summary_table
+
+        folder = self.output or Path(f"{folder_stem(self.structure)}_spectrum")
+        existed = folder.exists()
+        writable_folder(folder, create=True)  # now, not after the work
+        try:
+            result = spectrum(
+                self.structure, self.calculator, self.physics, progress=not self.terminal.quiet
+            )
+            logging.getLogger("scatterml_ase.cli").info("drawing and writing …")
+            result.save(folder, progress=not self.terminal.quiet)
+        except BaseException:
+            if not existed:
+                with suppress(OSError):
+                    folder.rmdir()  # only if still empty
+            raise
+        if not self.terminal.quiet:
+            print(f"\n{summary_table(result.summary)}\n")
+            print(f"Results are in {folder}/ (spectrum.png, spectrum.pdf, summary.json, *.nxs)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a potential says of an element, beside DFT and experiment.
+
+    Lattice and elastic constants, E(V), phonons, vacancy and surface energies and, from molecular
+    dynamics, thermal expansion and the melt. Writes a picture, a table (csv, md, json) and the
+    results into a folder.
+
+    Parameters
+    ----------
+    calculator
+        The name of a shipped model, model:FOLDER, chgnet, mace, nequip:FILE, m3gnet, emt, or
+        package.module:factory.
+    element
+        A symbol, needed where the calculator knows several.
+    structure
+        A structure of the element; by default its ground state as ASE knows it.
+    output
+        The folder for the results; by default named after model and element.
+    """
+
+    calculator: Annotated[Positional[str], arg(metavar="MODEL")]
+    element: Annotated[str | None, arg(aliases=["-e"])] = None
+    structure: str | None = None
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    physics: OmitArgPrefixes[ReportOptions] = field(default_factory=ReportOptions)
+    terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
+
+    def run(self) -> None:
+        """Make the report and print its table."""
+        from scatterml_ase.atomic_write import writable_folder
+        from scatterml_ase.workflows.report import report
+        from scatterml_ase.workflows.structures import read_structure
+
+        if self.output is not None:
+            writable_folder(self.output, create=True)  # now, not after the work
+        result = report(
+            self.calculator,
+            self.element,
+            self.physics,
+            structure=None if self.structure is None else read_structure(self.structure),
+            progress=not self.terminal.quiet,
+        )
+        folder = self.output or Path(f"{folder_stem(self.calculator)}_{result.element}_report")
+        result.save(folder)
+        if not self.terminal.quiet:
+            print(f"\n{result.table}\n")
+            print(f"Results are in {folder}/ (report.png, report.md, report.csv, report.json, …)")
