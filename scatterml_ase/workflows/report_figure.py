@@ -207,5 +207,5 @@ def _draw_deviations(report: Report, ax: Axes) -> str:
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.axvspan(-5, 5, color="0.93", zorder=0)
     ax.set_xlim(-limit * 1.08, limit * 1.08)
-    ax.set_xlabel("% (orange: of DFT, green: of experiment; grey: within 5 %)")
+    ax.set_xlabel("%  (orange: DFT, green: experiment)")
     return "Deviation from the first reference"
