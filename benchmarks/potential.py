@@ -83,10 +83,10 @@ def peers(arguments: argparse.Namespace) -> dict:
                 for clock in ("cpu", "wall"):
                     times[worker.name][atoms][clock].append(median(answer[clock]))
             print(f"{atoms} atoms, round {k + 1}", file=sys.stderr, flush=True)
-    for worker in workers:
-        worker.close()
     _print_times(times)
     _print_ratios(times, kept)
+    for worker in workers:
+        worker.close()
     return {"times": times}
 
 

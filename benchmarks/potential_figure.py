@@ -17,13 +17,10 @@ def draw(results: list[dict], path: Path) -> None:
     for result, marker in zip(results, "os", strict=False):
         atoms = np.array([row["atoms"] for row in result["rows"]])
         cpu = np.array([row["cpu"] for row in result["rows"]])
-        (line,) = axes.loglog(atoms, cpu, marker, label=result["dtype"], markersize=5)
         each = np.median((cpu / atoms)[atoms > 1000])
+        label = f"{result['dtype']}, {each * 1e6:.0f} µs per atom"
+        (line,) = axes.loglog(atoms, cpu, marker, label=label, markersize=5)
         axes.loglog(atoms, each * atoms, "--", color=line.get_color(), linewidth=1)
-        label = f"{each * 1e6:.0f} µs per atom"
-        offset = (4, -14) if marker == "o" else (-80, 4)
-        axes.annotate(label, (atoms[-3], each * atoms[-3]), offset, textcoords="offset points",
-                      color=line.get_color(), fontsize=8)  # fmt: skip
     axes.set(xlabel="atoms", ylabel="CPU time for energy, forces, stress (s)")
     axes.set_title("Silicon, one thread, through ASE", fontsize=10)
     axes.grid(which="major", alpha=0.3)
