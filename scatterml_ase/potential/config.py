@@ -41,6 +41,10 @@ class PotentialConfig:
     """Energy of a free atom of each species in eV; zeros when empty."""
     binding_energies: tuple[float, ...] = ()
     """Mean energy per atom of each species relative to the free atom in eV; zeros when empty."""
+    rest_densities: tuple[float, ...] = ()
+    """Sum of the bonds of an atom at rest, of each species (see BondGate); ones when empty."""
+    binding_span: tuple[float, float] = (0.0, 0.25)
+    """Sums of bonds, in that of an atom at rest, over which atoms bind and the network wakes up."""
     energy_scale: float = 1.0
     """Energy in eV that one unit of network output stands for."""
     energy_floor: float = 6.0
@@ -105,8 +109,9 @@ def checked(config: PotentialConfig) -> PotentialConfig:
         species=species,
         reference_energies=tuple(config.reference_energies) or zeros,
         binding_energies=tuple(config.binding_energies) or zeros,
+        rest_densities=tuple(config.rest_densities) or (1.0,) * len(species),
     )
-    for name in ("reference_energies", "binding_energies"):
+    for name in ("reference_energies", "binding_energies", "rest_densities"):
         if len(getattr(filled, name)) != len(species):
             raise InputError(
                 explain(

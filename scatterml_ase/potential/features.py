@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from scatterml_ase.nn.readout import Readout
+from scatterml_ase.potential.binding import BondGate
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Features:
     last_layer: Tensor
     """Of each layer its invariants and the last hidden values of its readout, (atoms, p)."""
     network: Tensor
-    """Sum of the readouts (atoms,), before scale and floor, without unit."""
+    """Sum of the readouts (atoms,), before scale, floor and gate, without unit."""
+    gate: Tensor
+    """What multiplies it in the end, (atoms,) float64: 1 but for the loneliest."""
 
 
 class FeatureReader(nn.Module):
@@ -66,8 +69,10 @@ class FeatureReader(nn.Module):
     def forward(self, edge_vectors: Tensor, edge_index: Tensor, numbers: Tensor) -> Features:
         """Return the features of all atoms; arguments as of the potential."""
         readouts = self.readouts
-        with _inputs_of(readouts) as seen:
+        gates = [module for module in self.potential.modules() if isinstance(module, BondGate)]
+        with _inputs_of(readouts) as seen, _outputs_of(gates) as opened:
             energies = self.potential(edge_vectors, edge_index, numbers)
+        gate = opened[0] if opened else torch.ones_like(energies)
         if len(seen) < len(readouts):  # no edges: all features vanish
             empty = next(self.potential.parameters()).new_zeros
             seen = [empty(len(numbers), readout.linear.in_features) for readout in readouts]
@@ -79,7 +84,7 @@ class FeatureReader(nn.Module):
                 hidden = readout.network[:-1](invariants)
                 parts.append(hidden)
                 network = network + last_linear(readout)(hidden).squeeze(1)
-        return Features(energies, torch.cat(seen, dim=1), torch.cat(parts, dim=1), network)
+        return Features(energies, torch.cat(seen, dim=1), torch.cat(parts, dim=1), network, gate)
 
 
 def last_linear(readout: Readout) -> nn.Linear:
@@ -93,6 +98,18 @@ def _inputs_of(modules: list[Readout]) -> Iterator[list[Tensor]]:
     """Collect what is passed to each module inside the block, in the order of the calls."""
     seen: list[Tensor] = []
     hooks = [m.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for m in modules]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _outputs_of(modules: list[BondGate]) -> Iterator[list[Tensor]]:
+    """Collect what each module returns inside the block, in the order of the calls."""
+    seen: list[Tensor] = []
+    hooks = [m.register_forward_hook(lambda _m, _i, output: seen.append(output)) for m in modules]
     try:
         yield seen
     finally:

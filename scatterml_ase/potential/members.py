@@ -34,9 +34,9 @@ class MemberEnergies:
 class LastLayerCommittee(nn.Module):
     """Members that share everything with a potential but the weights of its last layer.
 
-    E_i^k = … + B(scale · (w + δ_k)·φ_i), with the last-layer features φ and the potential's own
-    bend B: each member is a potential, not a linearisation of one. One forward pass serves all
-    (shallow ensembles, Kellner and Ceriotti 2024, 10.1088/2632-2153/ad594a).
+    E_i^k = … + g_i B(scale · (w + δ_k)·φ_i), with the last-layer features φ and the potential's own
+    gate g and bend B: each member is a potential, not a linearisation of one. One forward pass
+    serves all (shallow ensembles, Kellner and Ceriotti 2024, 10.1088/2632-2153/ad594a).
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class LastLayerCommittee(nn.Module):
         network = self.scale * features.network.to(torch.float64)  # [atom]
         moved = self.scale * (self.members @ features.last_layer.T).to(torch.float64)  # [k, atom]
         bent = bounded_below(network + moved, self.floor) - bounded_below(network, self.floor)
-        return MemberEnergies(bent, grades)
+        return MemberEnergies(features.gate * bent, grades)
 
     def potentials(self) -> list[nn.Module]:
         """Return each member as a potential of its own."""

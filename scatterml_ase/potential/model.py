@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from scatterml_ase.errors import name_species
 from scatterml_ase.nn.angular import SphericalHarmonics
-from scatterml_ase.nn.cutoff import PolynomialCutoff, segment_sum
+from scatterml_ase.nn.cutoff import PolynomialCutoff
 from scatterml_ase.nn.encoder import SpeciesEmbedding, SpeciesIndex
 from scatterml_ase.nn.neighbourhood import Neighbourhood
 from scatterml_ase.nn.radial import BesselBasis
 from scatterml_ase.nn.readout import bounded_below
+from scatterml_ase.potential.binding import BondGate
 from scatterml_ase.potential.config import PotentialConfig, checked
 from scatterml_ase.potential.fused.evaluate import FusedPass
 from scatterml_ase.potential.layers import Edges, Layer, Sender
@@ -25,9 +26,10 @@ class E3NNPotential(nn.Module):
     with itself to order ν and reads invariants off. Further layers do the same with the
     invariants of the neighbours as senders. Energies of atoms are
 
-    E_i = E_ref(z_i) + E_bind(z_i) tanh(ρ_i) + scale · network_i + ½ Σ_j V_ZBL(r_ij)
+    E_i = E_ref(z_i) + g_i (E_bind(z_i) + scale · network_i) + ½ Σ_j V_ZBL(r_ij)
 
-    with ρ_i = Σ_j u(r_ij), so that a free atom has exactly its reference energy.
+    with a gate g_i that is 1 in matter and 0 for a free atom, which therefore has exactly its
+    reference energy (:class:`~scatterml_ase.potential.binding.BondGate`).
 
     Examples
     --------
@@ -45,6 +47,7 @@ class E3NNPotential(nn.Module):
         self.radial = BesselBasis(config.cutoff, config.n_basis, config.envelope_power)
         self.harmonics = SphericalHarmonics(config.l_max)
         self.density = PolynomialCutoff(config.cutoff, config.envelope_power)
+        self.gate = BondGate(species, config.rest_densities, config.binding_span)
         if config.repulsion:
             self.repulsion = ZBLRepulsion(species, config.repulsion_span, cutoff=config.cutoff)
             self.damping = CoreDamping(species, config.core_span)
@@ -89,15 +92,14 @@ class E3NNPotential(nn.Module):
             radial, density = radial * damping.unsqueeze(1), density * damping
             zbl = self.repulsion(distances, edge_index, species, len(numbers))
             energies = energies + zbl.to(torch.float64)
-        coordination = torch.tanh(segment_sum(density, edge_index[0], len(numbers)))
+        gate = self.gate(distances, density, edge_index, species)
         binding = self.constant("binding_energies", numbers)[species]
-        energies = energies + binding * coordination.to(torch.float64)
 
         layout = Neighbourhood.from_edges(edge_index, len(numbers))
         harmonics = self.harmonics(edge_vectors)  # [edge, lm]
         blocks = layout.blocks(harmonics)
         edges = Edges(edge_index, layout, radial, density, harmonics, blocks)
-        return energies + self._network(edges, species)
+        return energies + gate * (binding + self._network(edges, species))
 
     def _network(self, edges: Edges, species: Tensor) -> Tensor:
         """Return what the layers add to the energy (atoms,) in eV, float64."""

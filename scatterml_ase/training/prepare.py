@@ -21,7 +21,7 @@ from scatterml_ase.store import ARCHITECTURES
 from scatterml_ase.training.batches import labelled_graph
 from scatterml_ase.training.checks import check_frames
 from scatterml_ase.training.config import ModelConfig, TrainingConfig
-from scatterml_ase.training.cores import core_options
+from scatterml_ase.training.cores import bond_options, core_options
 from scatterml_ase.training.data import (
     Frame,
     data_hash,
@@ -101,10 +101,11 @@ def build_model(
 
     The data give ``species``, ``binding_energies`` (least squares, relative to the free atoms),
     ``average_neighbours`` within the cutoff, ``core_span`` and ``repulsion_span`` (which end where
-    the data begin) and ``energy_scale`` (such that the untrained network's forces are as large as
-    those of the data), as far as the architecture's ``Config`` has such fields. The weights depend
-    on ``seed`` alone. A model to start from brings all of this with it; species are added to it,
-    and its energies are shifted to the level of the data.
+    the data begin), ``rest_densities`` and ``binding_span`` (which end at the loneliest atom) and
+    ``energy_scale`` (such that the untrained network's forces are as large as those of the data),
+    as far as the architecture's ``Config`` has such fields. The weights depend on ``seed`` alone.
+    A model to start from brings all of this with it; species are added to it, and its energies are
+    shifted to the level of the data.
     """
     if config.start:
         model = _started_model(config, frames, seed, dtype)
@@ -130,6 +131,10 @@ def _new_model(config: ModelConfig, frames: Sequence[Frame], seed: int) -> nn.Mo
         options.setdefault("binding_energies", energies.binding)
     if "core_span" in fields and not {"core_span", "repulsion_span"} <= options.keys():
         options = core_options(frames) | options
+    if "binding_span" in fields and not {"binding_span", "rest_densities"} <= options.keys():
+        power = from_table(cls.Config, options, where="[model.options]").envelope_power
+        bonds = bond_options(frames, species, cutoff=cutoff, envelope_power=power)
+        options = bonds | options
     if "average_neighbours" in fields:
         options.setdefault("average_neighbours", _mean_neighbours(frames, cutoff))
     if "energy_scale" in fields and "energy_scale" not in options:

@@ -17,7 +17,8 @@ from scatterml_ase.training.cores import closest_contact
 from scatterml_ase.training.data import Frame
 from scatterml_ase.training.tables import compiled
 
-_ENERGIES = ("reference_energies", "binding_energies")
+# Per species in the configuration, and what a new species starts with; None: the known ones' mean.
+_PER_SPECIES = {"reference_energies": 0.0, "binding_energies": 0.0, "rest_densities": None}
 
 
 def load_start(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
@@ -33,7 +34,7 @@ def load_start(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
     model = load_model(config.start, dtype, trainable=True).train()
     own = dataclasses.asdict(model.config)  # type: ignore[call-overload]
     for name, value in config.options.items():
-        if name in ("species", *_ENERGIES):
+        if name in ("species", *_PER_SPECIES):
             continue
         if name not in own or _plain(own[name]) != _plain(value):
             has = f"has {name} = {own[name]!r}" if name in own else "has no such option"
@@ -91,16 +92,13 @@ def with_species(model: Any, species: Sequence[int], *, make: Callable[[Any], An
     config, old_species = model.config, model.config.species
     if tuple(species) == old_species:
         return model
-    by_species = [dict(zip(old_species, getattr(config, n), strict=True)) for n in _ENERGIES]
-    reference, binding = (tuple(table.get(z, 0.0) for z in species) for table in by_species)
-    larger = make(
-        dataclasses.replace(
-            config,
-            species=tuple(species),
-            reference_energies=reference,
-            binding_energies=binding,
-        )
-    )
+    tables: dict[str, tuple[float, ...]] = {}
+    for name, default in _PER_SPECIES.items():
+        known_values = dict(zip(old_species, getattr(config, name), strict=True))
+        mean = sum(known_values.values()) / len(known_values)
+        missing = mean if default is None else default
+        tables[name] = tuple(known_values.get(z, missing) for z in species)
+    larger = make(dataclasses.replace(config, species=tuple(species), **tables))
     rows = [list(species).index(z) for z in old_species]
     new = [row for row in range(len(species)) if row not in rows]
     old_weights, weights = model.state_dict(), larger.state_dict()

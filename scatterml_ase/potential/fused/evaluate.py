@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scatterml_ase.potential.fused.groups import edge_groups
 from scatterml_ase.potential.fused.network import network_pass
-from scatterml_ase.potential.fused.pairs import PairPass
+from scatterml_ase.potential.fused.pairs import PairOutput, PairPass
 from scatterml_ase.potential.fused.weights import Form, Weights, fold, make_form
 
 if TYPE_CHECKING:
@@ -106,12 +106,13 @@ class FusedPass:
                 one_hot = (other == present.unsqueeze(1)).to(d.dtype)  # [species, place]
             if weights.centre is not None:
                 centre = weights.centre[species[own]].transpose(0, 1)  # [lm, atom, c]
-            pair = self.pairs(distances, shape, species[own], kinds, gradient=gradient)
+            pair = self.pairs(distances, shape, species[own], kinds)
             edges = (d, distances, pair.envelope, pair.slope, one_hot)
             value, slope = evaluate(form, weights, shape, edges, centre, gradient=gradient)
-            energies[own] += pair.energies + value
+            bound = pair.binding + value
+            energies[own] += pair.gate * bound + pair.repulsion
             if gradient:
-                slope.addcmul_(d, pair.gradient / distances)
+                _add_pairs(slope, pair, bound, d, distances)
                 slopes[group.edges] = slope.index_select(1, group.used).T.to(torch.float64)
         return energies, slopes
 
@@ -125,6 +126,18 @@ class FusedPass:
         if weights is None:
             weights = tables.weights[present] = fold(self.model, tables.form, present)
         return tables.form, weights
+
+
+def _add_pairs(slope: Tensor, pair: PairOutput, bound: Tensor, d: Tensor, r: Tensor) -> None:
+    """Turn the network's gradient (3, places) into that of the energy, in place."""
+    if pair.gate_slope is not None:
+        centres, width = pair.gate_slope.shape
+        slope.view(3, centres, width).mul_(pair.gate.to(slope.dtype).unsqueeze(1))
+        radial = (pair.gate_slope * bound.to(slope.dtype).unsqueeze(1)).flatten()
+        slope.addcmul_(d, radial / r)
+    if pair.push is not None:
+        near, push = pair.push
+        slope.index_add_(1, near, d[:, near] * (push / r[near]))
 
 
 def _lengths(d: Tensor) -> Tensor:

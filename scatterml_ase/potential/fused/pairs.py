@@ -1,4 +1,4 @@
-"""What depends on distances alone in a fused pass: envelope, binding and nuclear repulsion."""
+"""What depends on distances alone in a fused pass: envelope, gate and nuclear repulsion."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from scatterml_ase.potential.binding import BOND_DECAY
 from scatterml_ase.units import COULOMB_EV_ANGSTROM
 
 if TYPE_CHECKING:
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 class PairOutput:
     """Values of a group of centres with their edges in rows, edges flattened (places,)."""
 
-    energies: Tensor
-    """Binding and repulsion of each centre in eV, (centres,) float64."""
-    gradient: Tensor
-    """Their derivative with respect to each distance, (places,) eV/Å."""
+    gate: Tensor
+    """How much each centre is bound, (centres,) float64."""
+    gate_slope: Tensor | None
+    """Its derivative with respect to each distance, (centres, places) 1/Å; None: zero."""
+    binding: Tensor
+    """Binding energy of each centre in eV, (centres,) float64, before the gate."""
+    repulsion: Tensor | float
+    """Nuclear repulsion of each centre in eV, (centres,) float64, or zero."""
+    push: tuple[Tensor, Tensor] | None
+    """Places (k,) of close pairs and the derivative of the repulsion there, eV/Å; None: zero."""
     envelope: Tensor
     """Cutoff times core damping, (places,)."""
     slope: Tensor
@@ -44,8 +51,6 @@ class PairPass:
         shape: tuple[int, int],
         centres: Tensor,
         pairs: tuple[Tensor, Tensor] | None,
-        *,
-        gradient: bool,
     ) -> PairOutput:
         """Evaluate a group.
 
@@ -59,12 +64,11 @@ class PairPass:
             Species index (centres,).
         pairs
             Species index of centre and neighbour of each place; None if all atoms are alike.
-        gradient
-            Without, ``gradient`` and ``slope`` are meaningless.
         """
         model, config = self.model, self.model.config
         envelope, slope = _cutoff(distances, config.cutoff, config.envelope_power)
-        repulsion = push = None
+        repulsion: Tensor | float = 0.0
+        push = None
         if config.repulsion:
             alike = (centres[:1], centres[:1])
             reach = max(config.core_span[1], config.repulsion_span[1])
@@ -76,18 +80,36 @@ class PairPass:
                 step, rise = self._damping(close, kinds)
                 slope[near] = slope[near] * step + envelope[near] * rise
                 envelope[near] = envelope[near] * step
-                repulsion, push = self._repulsion(close, kinds)
+                each, fall = self._repulsion(close, kinds)
+                repulsion = torch.zeros(shape[0], dtype=torch.float64, device=distances.device)
+                repulsion.index_add_(0, near // shape[1], each.to(torch.float64))
+                push = (near, fall)
+        gate, gate_slope = self._gate(distances, envelope, slope, shape, centres, pairs)
         binding = model.constant("binding_energies", centres)[centres]
-        bound = torch.tanh(envelope.view(shape).sum(1).to(torch.float64))
-        energies = binding * bound
-        radial = slope
-        if gradient:
-            pull = (binding * (1.0 - bound.square())).to(slope.dtype)
-            radial = (slope.view(shape) * pull.unsqueeze(1)).flatten()
-        if repulsion is not None and push is not None:
-            energies.index_add_(0, near // shape[1], repulsion.to(torch.float64))
-            radial = radial.index_add(0, near, push)
-        return PairOutput(energies, radial, envelope, slope)
+        return PairOutput(gate, gate_slope, binding, repulsion, push, envelope, slope)
+
+    def _gate(
+        self,
+        r: Tensor,
+        envelope: Tensor,
+        slope: Tensor,
+        shape: tuple[int, int],
+        centres: Tensor,
+        pairs: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the gate of each centre and, where one is not quite open, its derivative."""
+        gate = self.model.gate
+        contacts = gate.contact[pairs or (centres[:1], centres[:1])]
+        bonds = torch.exp(BOND_DECAY * (1.0 - r / contacts))
+        rest = gate.rest[centres].to(torch.float64)
+        x = (bonds * envelope).view(shape).sum(1, dtype=torch.float64) / rest
+        start, end = gate.span
+        if bool((x >= end).all()):
+            return torch.ones_like(x), None
+        step, rise = _smooth_step((x - start) / (end - start))
+        per_bond = (rise / ((end - start) * rest)).to(r.dtype).unsqueeze(1)
+        falling = bonds * (slope - envelope * (BOND_DECAY / contacts))
+        return step, falling.view(shape) * per_bond
 
     def _damping(self, r: Tensor, kinds: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the core damping of close pairs and its derivative."""
