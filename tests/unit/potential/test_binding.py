@@ -1,6 +1,7 @@
-"""The gate on bonds: closed for free atoms, open in matter, smooth between, and no hole on the way."""
+"""The gate on bonds: closed for free atoms, open in matter, and no hole on the way."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_free_atoms_are_unbound_and_crystals_bound():
     assert gate_of(gate, Atoms("Cu2", [[0, 0, 0], [0, 0, 5.1]])).tolist() == [0.0, 0.0]
     assert gate_of(gate, bulk("Cu")).tolist() == [1.0]
     stretched = [float(gate_of(gate, bulk("Cu", a=a))[0]) for a in np.linspace(3.6, 7.0, 60)]
-    assert all(a >= b for a, b in zip(stretched, stretched[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(stretched))
     assert 0 < min(g for g in stretched if g > 0) < 0.1
 
 
@@ -73,7 +74,7 @@ def test_matter_comes_apart_without_a_hole_whatever_the_network_guesses():
             float(energies_forces_stress(signed, graph_from_atoms(bulk("Cu", a=a), CUTOFF)).energy)
             for a in np.linspace(4.4, 7.4, 80)
         ]
-        assert all(b >= a - 1e-9 for a, b in zip(energies, energies[1:], strict=False))
+        assert all(b >= a - 1e-9 for a, b in pairwise(energies))
         assert energies[-1] == 0.0
 
 
