@@ -447,6 +447,7 @@ def test_the_error_for_unknown_species_names_a_model_that_covers_them(
         species=(14,),
         reference_energies=(),
         binding_energies=(),
+        rest_densities=(),
     )
     save_model(type(random_potential)(config), tmp_path / "si", {"task": "potential"})
     calculator = PotentialCalculator("si")

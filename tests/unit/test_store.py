@@ -144,7 +144,11 @@ def test_models_are_listed_and_found_by_name(shipped, folder):
 
 def test_covering_models_come_with_the_fewest_species_first(shipped, folder, random_potential):
     config = replace(
-        random_potential.config, species=(14,), reference_energies=(), binding_energies=()
+        random_potential.config,
+        species=(14,),
+        reference_energies=(),
+        binding_energies=(),
+        rest_densities=(),
     )
     save_model(type(random_potential)(config), shipped / "zz-si", ABOUT)
     save_model(type(random_potential)(config), shipped / "dos", {**ABOUT, "task": "dos"})
