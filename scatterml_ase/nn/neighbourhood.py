@@ -29,14 +29,7 @@ class Neighbourhood:
         centres, neighbours = edge_index[0], edge_index[1]
         if centres.numel() == 0:
             return cls(neighbours, centres, atoms, 0)
-        if bool((centres[1:] < centres[:-1]).any()):
-            raise InputError(
-                explain(
-                    "edge_index is not sorted by centre",
-                    "edges of one atom must be neighbours in memory",
-                    "Build graphs with scatterml_ase.graph.graph_from_atoms",
-                )
-            )
+        require_sorted(centres)
         counts = torch.bincount(centres, minlength=atoms)
         width = int(counts.max())
         first = counts.cumsum(0) - counts
@@ -47,3 +40,21 @@ class Neighbourhood:
         """Spread ``values`` (edges, k) to (atoms, width, k), zero where there is no neighbour."""
         table = values.new_zeros((self.atoms * self.width, values.shape[1]))
         return table.index_copy(0, self.place, values).view(self.atoms, self.width, -1)
+
+
+def require_sorted(centres: Tensor) -> None:
+    """Refuse edges whose ``centres`` (edges,) do not rise.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    if bool((centres[1:] < centres[:-1]).any()):
+        raise InputError(
+            explain(
+                "edge_index is not sorted by centre",
+                "edges of one atom must be neighbours in memory",
+                "Build graphs with scatterml_ase.graph.graph_from_atoms",
+            )
+        )

@@ -7,7 +7,6 @@ not grow with the structure. Weights of species, senders and centres are folded 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,6 @@ class FusedPass:
         numbers: Tensor,
         *,
         gradient: bool = True,
-        network: Callable[..., tuple[Tensor, Tensor]] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Evaluate edges.
 
@@ -75,13 +73,16 @@ class FusedPass:
             Atomic numbers (atoms,).
         gradient
             Without, the second result is zero.
-        network
-            Takes the place of :func:`network_pass`, e.g. a compiled one.
 
         Returns
         -------
         tuple of Tensor
             Energies (atoms,) in eV and ∂(Σ energies)/∂vectors (edges, 3) in eV/Å, float64.
+
+        Raises
+        ------
+        InputError
+            If the edges are not sorted by centre.
         """
         model = self.model
         species = model.species_index(numbers)
@@ -91,7 +92,6 @@ class FusedPass:
             return energies, slopes
         present = torch.unique(species) if len(model.species) > 1 else species[:1]
         form, weights = self._folded(tuple(present.tolist()))
-        evaluate = network or network_pass
         beyond = vectors.new_tensor([[model.config.cutoff, 0.0, 0.0]])
         filled = torch.cat([vectors, beyond])
         neighbours = torch.cat([edge_index[1], edge_index[1, :1]])
@@ -108,7 +108,7 @@ class FusedPass:
                 centre = weights.centre[species[own]].transpose(0, 1)  # [lm, atom, c]
             pair = self.pairs(distances, shape, species[own], kinds)
             edges = (d, distances, pair.envelope, pair.slope, one_hot)
-            value, slope = evaluate(form, weights, shape, edges, centre, gradient=gradient)
+            value, slope = network_pass(form, weights, shape, edges, centre, gradient=gradient)
             bound = pair.binding + value
             energies[own] += pair.gate * bound + pair.repulsion
             if gradient:

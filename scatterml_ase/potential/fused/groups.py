@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from scatterml_ase.nn.neighbourhood import require_sorted
+
 # Places per group: what a group touches then stays in a core's cache; a GPU wants large groups.
 _PLACES = {"cpu": 3072, "cuda": 1 << 20}
 
@@ -28,6 +30,7 @@ class EdgeGroup:
 
 def edge_groups(centres: Tensor, atoms: int) -> Iterator[EdgeGroup]:
     """Cut edges (sorted by their ``centres``) into groups of bounded numbers of padded places."""
+    require_sorted(centres)
     counts = torch.bincount(centres, minlength=atoms)
     start = counts.cumsum(0) - counts
     edges, first = len(centres), 0

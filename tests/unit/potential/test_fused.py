@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
+from scatterml_ase.errors import InputError
 from scatterml_ase.graph import batch_graphs, edge_vectors, graph_from_atoms
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.potential.fused import groups
@@ -140,6 +141,13 @@ def test_models_of_two_layers_keep_to_autograd():
     model = make(dataclasses.replace(CONFIG, layers=2))
     assert model.fused is None
     assert energies_forces_stress(model, graph_from_atoms(mixture(), 3.6)).energy.isfinite().all()
+
+
+def test_edges_out_of_order_are_refused():
+    model = make(CONFIG)
+    graph = graph_from_atoms(mixture(), model.cutoff)
+    with pytest.raises(InputError, match="not sorted by centre"):
+        model.fused(edge_vectors(graph).flip(0), graph.edge_index.flip(1), graph.numbers)
 
 
 def test_nothing_is_left_behind():
