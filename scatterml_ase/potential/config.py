@@ -52,10 +52,13 @@ class PotentialConfig:
     gains unlimited energy."""
     repulsion: bool = True
     """Whether nuclei repel each other (ZBL) and the network is blind to impossible distances."""
+    contact_scales: tuple[float, ...] = ()
+    """Factors on the covalent radii of each species, whose sums are contact distances; ones when
+    empty."""
     repulsion_span: tuple[float, float] = (0.7, 1.15)
-    """Distances, in sums of covalent radii, over which the repulsion fades."""
+    """Distances, in contact distances, over which the repulsion fades."""
     core_span: tuple[float, float] = (0.45, 0.8)
-    """Distances, in sums of covalent radii, over which the network starts to see a neighbour."""
+    """Distances, in contact distances, over which the network starts to see a neighbour."""
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -110,8 +113,9 @@ def checked(config: PotentialConfig) -> PotentialConfig:
         reference_energies=tuple(config.reference_energies) or zeros,
         binding_energies=tuple(config.binding_energies) or zeros,
         rest_densities=tuple(config.rest_densities) or (1.0,) * len(species),
+        contact_scales=tuple(config.contact_scales) or (1.0,) * len(species),
     )
-    for name in ("reference_energies", "binding_energies", "rest_densities"):
+    for name in ("reference_energies", "binding_energies", "rest_densities", "contact_scales"):
         if len(getattr(filled, name)) != len(species):
             raise InputError(
                 explain(

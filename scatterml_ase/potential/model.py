@@ -49,8 +49,11 @@ class E3NNPotential(nn.Module):
         self.density = PolynomialCutoff(config.cutoff, config.envelope_power)
         self.gate = BondGate(species, config.rest_densities, config.binding_span)
         if config.repulsion:
-            self.repulsion = ZBLRepulsion(species, config.repulsion_span, cutoff=config.cutoff)
-            self.damping = CoreDamping(species, config.core_span)
+            scales = config.contact_scales
+            self.repulsion = ZBLRepulsion(
+                species, config.repulsion_span, cutoff=config.cutoff, scales=scales
+            )
+            self.damping = CoreDamping(species, config.core_span, scales)
         embedding = min(len(species), 16)
         self.embedding = SpeciesEmbedding(len(species), embedding)
         layers = [Layer(config, embedding=embedding, first=t == 0) for t in range(config.layers)]

@@ -17,9 +17,19 @@ _EXPONENTS = (3.19980, 0.94229, 0.40290, 0.20162)
 _SCREENING = 0.88534 * 0.529177210903  # Å
 
 
-def contact_distances(species: Sequence[int]) -> Tensor:
-    """Sum of covalent radii (species, species) in Å, Cordero et al., 10.1039/b801115j."""
+def contact_distances(species: Sequence[int], scales: Sequence[float] = ()) -> Tensor:
+    """Return sums of covalent radii (species, species) in Å, Cordero et al., 10.1039/b801115j.
+
+    Parameters
+    ----------
+    species
+        Atomic numbers.
+    scales
+        Factors on the radii of the species; none: the radii as they are.
+    """
     radii = torch.tensor([covalent_radii[number] for number in species], dtype=torch.float64)
+    if scales:
+        radii = radii * torch.tensor(list(scales), dtype=torch.float64)
     return radii[:, None] + radii[None, :]
 
 
@@ -28,17 +38,19 @@ class ZBLRepulsion(TableModule):
 
     V(r) = e²/(4πε₀) Z₁Z₂/r Σ c_k exp(−b_k r/a), a = 0.88534 a₀/(Z₁^0.23 + Z₂^0.23)
     (The Stopping and Range of Ions in Solids, Pergamon 1985, 10.1007/978-1-4615-8103-1_3), full
-    below ``span[0]`` and zero beyond ``span[1]`` times the sum of the covalent radii: inside a
-    bond it is a wall, at and beyond bond lengths the network has the last word.
+    below ``span[0]`` and zero beyond ``span[1]`` contact distances: inside a bond it is a wall, at
+    and beyond bond lengths the network has the last word.
 
     Parameters
     ----------
     species
         Atomic numbers.
     span
-        Start and end of the switch, in sums of covalent radii.
+        Start and end of the switch, in contact distances.
     cutoff
         Distance in Å which the end of the switch never exceeds: there are no edges beyond.
+    scales
+        Factors on the covalent radii, whose sums are the contact distances.
     """
 
     contact: Tensor
@@ -47,12 +59,17 @@ class ZBLRepulsion(TableModule):
     exponents: Tensor
 
     def __init__(
-        self, species: Sequence[int], span: tuple[float, float] = (0.7, 1.15), *, cutoff: float
+        self,
+        species: Sequence[int],
+        span: tuple[float, float] = (0.7, 1.15),
+        *,
+        cutoff: float,
+        scales: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.span, self.cutoff = span, float(cutoff)
         for name, value in {
-            "contact": contact_distances(species),
+            "contact": contact_distances(species, scales),
             "charges": torch.tensor(list(species), dtype=torch.float64),
             "coefficients": torch.tensor(_COEFFICIENTS, dtype=torch.float64),
             "exponents": torch.tensor(_EXPONENTS, dtype=torch.float64),
@@ -99,16 +116,22 @@ class ZBLRepulsion(TableModule):
 class CoreDamping(TableModule):
     """Factor that makes a network blind to a neighbour that is impossibly close.
 
-    0 below ``span[0]``, 1 beyond ``span[1]`` sums of covalent radii. Multiplied on the radial
-    basis it leaves the repulsion alone at short distance: no training can dig a hole there.
+    0 below ``span[0]``, 1 beyond ``span[1]`` contact distances, which are sums of covalent radii
+    times ``scales``. Multiplied on the radial basis it leaves the repulsion alone at short
+    distance: no training can dig a hole there.
     """
 
     contact: Tensor
 
-    def __init__(self, species: Sequence[int], span: tuple[float, float] = (0.45, 0.8)) -> None:
+    def __init__(
+        self,
+        species: Sequence[int],
+        span: tuple[float, float] = (0.45, 0.8),
+        scales: Sequence[float] = (),
+    ) -> None:
         super().__init__()
         self.span = span
-        self.register_table("contact", contact_distances(species))
+        self.register_table("contact", contact_distances(species, scales))
 
     def forward(self, distances: Tensor, edge_index: Tensor, species_index: Tensor) -> Tensor:
         """Return the factor (edges,) for ``distances`` (edges,) in Å."""

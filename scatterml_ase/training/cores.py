@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,36 +14,60 @@ from scatterml_ase.nn.encoder import SpeciesIndex
 from scatterml_ase.potential.binding import BondGate
 from scatterml_ase.training.data import Frame
 
+# At rest, touching atoms are about this many sums of covalent radii apart.
+_AT_REST = 1.06
 
-def closest_contact(frames: Sequence[Frame]) -> float:
-    """Return the shortest distance of the data in sums of covalent radii; infinity if none is ≤ 1.
 
-    Hot liquids press atoms far inside: 0.6 for molybdenum at 6000 K.
+def closest_contact(frames: Sequence[Frame], scales: Mapping[int, float] | None = None) -> float:
+    """Return the shortest distance of the data in contact distances; infinity if none is ≤ 1.
+
+    Hot liquids press atoms far inside: 0.6 for molybdenum at 6000 K. Contact distances are sums of
+    covalent radii, times the ``scales`` of atomic numbers that have one.
     """
-    closest = np.inf
-    for frame in frames:
-        atoms = frame.atoms
-        radii = covalent_radii[atoms.numbers]
-        centres, others, shifts = neighbours(atoms, 2 * float(radii.max()))
-        vectors = atoms.positions[others] - atoms.positions[centres] + shifts @ atoms.cell.array
-        ratios = np.linalg.norm(vectors, axis=1) / (radii[centres] + radii[others])
-        closest = min(closest, float(ratios.min(initial=np.inf)))
-    return closest
+    closest = _closest_contacts(frames, scales or {})
+    return float(min(closest.values(), default=np.inf))
 
 
-def core_options(frames: Sequence[Frame]) -> dict[str, tuple[float, float]]:
-    """Return ``core_span`` and ``repulsion_span`` that begin where the data end.
+def core_options(frames: Sequence[Frame], species: Sequence[int]) -> dict[str, tuple[float, ...]]:
+    """Return ``contact_scales``, ``core_span`` and ``repulsion_span`` that begin where data end.
 
-    The repulsion fades shortly beyond the closest contact, so that the network has the last word
-    on all that is in the data; the network goes blind just inside of it, where nothing was
-    learned. Both are never farther out than for a crystal at rest.
+    The scales make the closest contacts of like atoms equally far in units of their contact
+    distance. The repulsion fades shortly beyond the closest contact of all, so that the network
+    has the last word on all that is in the data; the network goes blind just inside of it, where
+    nothing was learned. Both are never farther out than for a crystal at rest.
     """
-    contact = closest_contact(frames)
-    core, reach = min(contact, 0.82), min(contact, 1.06)
+    closest = _closest_contacts(frames, {})
+    alike = {z: min(closest.get((z, z), _AT_REST), _AT_REST) for z in species}
+    scales = {z: round(contact / max(alike.values()), 3) for z, contact in alike.items()}
+    contact = closest_contact(frames, scales)
+    core, reach = min(contact, 0.82), min(contact, _AT_REST)
     return {
+        "contact_scales": tuple(scales[z] for z in species),
         "core_span": (round(0.6 * core, 2), round(0.97 * core, 2)),
         "repulsion_span": (round(0.7 * reach, 2), round(1.08 * reach, 2)),
     }
+
+
+def _closest_contacts(
+    frames: Sequence[Frame], scales: Mapping[int, float]
+) -> dict[tuple[int, int], float]:
+    """Return the shortest distance of each pair of species, smaller number first, if it is ≤ 1."""
+    radii = np.array(covalent_radii)
+    for number, scale in scales.items():
+        radii[number] *= scale
+    closest: dict[tuple[int, int], float] = {}
+    for frame in frames:
+        atoms = frame.atoms
+        own = radii[atoms.numbers]
+        centres, others, shifts = neighbours(atoms, 2 * float(own.max()))
+        vectors = atoms.positions[others] - atoms.positions[centres] + shifts @ atoms.cell.array
+        contacts = np.linalg.norm(vectors, axis=1) / (own[centres] + own[others])
+        pairs = np.sort(atoms.numbers[np.stack([centres, others], axis=1)], axis=1)
+        for first, second in np.unique(pairs, axis=0):
+            alike = (pairs == (first, second)).all(axis=1)
+            pair = (int(first), int(second))
+            closest[pair] = min(closest.get(pair, np.inf), float(contacts[alike].min()))
+    return closest
 
 
 def bond_options(

@@ -100,10 +100,11 @@ def build_model(
     """Make the model, taking from the data what its options leave open.
 
     The data give ``species``, ``binding_energies`` (least squares, relative to the free atoms),
-    ``average_neighbours`` within the cutoff, ``core_span`` and ``repulsion_span`` (which end where
-    the data begin), ``rest_densities`` and ``binding_span`` (which end at the loneliest atom) and
-    ``energy_scale`` (such that the untrained network's forces are as large as those of the data),
-    as far as the architecture's ``Config`` has such fields. The weights depend on ``seed`` alone.
+    ``average_neighbours`` within the cutoff, ``contact_scales``, ``core_span`` and
+    ``repulsion_span`` (which end where the data begin), ``rest_densities`` and ``binding_span``
+    (which end at the loneliest atom) and ``energy_scale`` (such that the untrained network's forces
+    are as large as those of the data), as far as the architecture's ``Config`` has such fields. The
+    weights depend on ``seed`` alone.
     A model to start from brings all of this with it; species are added to it, and its energies are
     shifted to the level of the data.
     """
@@ -130,7 +131,7 @@ def _new_model(config: ModelConfig, frames: Sequence[Frame], seed: int) -> nn.Mo
         options.setdefault("reference_energies", energies.reference)
         options.setdefault("binding_energies", energies.binding)
     if "core_span" in fields and not {"core_span", "repulsion_span"} <= options.keys():
-        options = core_options(frames) | options
+        options = core_options(frames, species) | options
     if "binding_span" in fields and not {"binding_span", "rest_densities"} <= options.keys():
         power = from_table(cls.Config, options, where="[model.options]").envelope_power
         bonds = bond_options(frames, species, cutoff=cutoff, envelope_power=power)

@@ -18,7 +18,12 @@ from scatterml_ase.training.data import Frame
 from scatterml_ase.training.tables import compiled
 
 # Per species in the configuration, and what a new species starts with; None: the known ones' mean.
-_PER_SPECIES = {"reference_energies": 0.0, "binding_energies": 0.0, "rest_densities": None}
+_PER_SPECIES = {
+    "reference_energies": 0.0,
+    "binding_energies": 0.0,
+    "rest_densities": None,
+    "contact_scales": None,
+}
 
 
 def load_start(config: ModelConfig, dtype: torch.dtype) -> nn.Module:
@@ -56,11 +61,12 @@ def start_card(config: ModelConfig) -> Card | None:
 
 def warn_of_cores(model: Any, frames: Sequence[Frame]) -> None:
     """Warn if atoms of the data are closer than the model can see."""
-    contact, blind = closest_contact(frames), model.config.core_span[1]
+    scales = dict(zip(model.config.species, model.config.contact_scales, strict=True))
+    contact, blind = closest_contact(frames, scales), model.config.core_span[1]
     if model.config.repulsion and contact < blind:
         warn(
             explain(
-                f"Atoms of the data come as close as {contact:.2f} sums of covalent radii",
+                f"Atoms of the data come as close as {contact:.2f} contact distances",
                 f"the model to start from was made for contacts beyond {blind:.2f}: inside, the "
                 "network fades and a fixed repulsion takes over",
                 "Remove such structures, or train from scratch, where the data decide",

@@ -36,6 +36,7 @@ ARCHITECTURES = {
     "scalars": dataclasses.replace(CONFIG, l_max=0),
     "no repulsion": dataclasses.replace(CONFIG, repulsion=False),
     "another envelope": dataclasses.replace(CONFIG, envelope_power=8),
+    "scaled contacts": dataclasses.replace(CONFIG, contact_scales=(1.2, 0.8)),
     "low floor": dataclasses.replace(CONFIG, energy_floor=0.02, energy_scale=0.2),
 }
 

@@ -79,3 +79,18 @@ def test_the_network_is_blind_inside_the_core():
     assert bool((factor[r <= damping.span[0] * contact] == 0).all())
     assert bool((factor[r >= damping.span[1] * contact] == 1).all())
     assert bool((factor.diff() >= 0).all())
+
+
+def test_scales_move_the_contacts_of_a_species():
+    """A species of half the contact radius feels the same repulsion span at half the distance."""
+    own = contact_distances([14, 42]).diagonal()
+    scaled = contact_distances([14, 42], [1.0, 0.5])
+    assert scaled[0, 0] == own[0]
+    assert scaled[1, 1] == 0.5 * own[1]
+    assert scaled[0, 1].item() == pytest.approx(0.5 * own[0].item() + 0.25 * own[1].item())
+    damping = CoreDamping((14,), (0.45, 0.8), (0.5,)).double()
+    r = torch.linspace(0.1, 1.0, 50, dtype=torch.float64) * own[0]
+    distances, index = pair(r)
+    factor = damping(distances, index, torch.zeros(100, dtype=torch.long))[::2]
+    assert bool((factor[r >= 0.4 * own[0]] == 1).all())
+    assert bool((factor[r <= 0.22 * own[0]] == 0).all())

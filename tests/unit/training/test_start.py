@@ -166,7 +166,7 @@ def test_the_architecture_of_the_start_cannot_be_changed(start):
 def test_data_inside_of_the_core_of_the_start_are_told(start):
     pressed = crystal("Cu4")
     pressed.set_cell(0.7 * pressed.cell.array, scale_atoms=True)
-    with pytest.warns(AccuracyWarning, match=r"as close as 0\.\d+ sums.*beyond 0\.80"):
+    with pytest.warns(AccuracyWarning, match=r"as close as 0\.\d+ contact.*beyond 0\.80"):
         build_model(ModelConfig(start=start), [frame(pressed, 0.0)], seed=0, dtype=torch.float64)
 
 
