@@ -12,14 +12,17 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.training.config import DataConfig
 from scatterml_ase.training.consistency import Consistency, Slope, consistency
-from scatterml_ase.training.data import Fault, Frame, duplicates, scan_frames
+from scatterml_ase.training.copies import contradictions, duplicates
+from scatterml_ase.training.data import Fault, Frame
 from scatterml_ase.training.data_report import DataReport, Finding
+from scatterml_ase.training.files import scan_files
 from scatterml_ase.training.plausibility import implausible_energies, implausible_lengths, spacing
 from scatterml_ase.training.wrong_units import name_force_factor, name_stress_factor
 
 # Every wrong unit is further from 1 than this; no honest data set looked at was half as far.
 _TELLING = 1.5
 _MAGNETIC_SHARE = 0.1
+_MOST_ERRORS = 5  # of one kind that are told one by one
 
 
 def check_data(files: Iterable[str | Path], config: DataConfig | None = None) -> DataReport:
@@ -40,7 +43,7 @@ def check_data(files: Iterable[str | Path], config: DataConfig | None = None) ->
     names = [str(name) for name in files]
     if not names:
         raise InputError(explain("No data file is named", "nothing can be checked", "Name one"))
-    frames, faults = scan_frames(names, config or DataConfig(train=()))
+    frames, faults = scan_files(names, config or DataConfig(train=()))
     return check_frames(frames, faults)
 
 
@@ -198,6 +201,8 @@ def _labels(frames: Sequence[Frame]) -> Iterator[Finding]:
 def _variety(frames: Sequence[Frame]) -> Iterator[Finding]:
     """Yield what there is too much or too little of."""
     copies = duplicates(frames)
+    for message in list(contradictions(copies))[:_MOST_ERRORS]:
+        yield Finding("error", "duplicates", message)
     if copies:
         shown = "; ".join(f"{b.origin} = {a.origin}" for a, b in copies[:3])
         yield _warning(

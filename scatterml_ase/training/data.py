@@ -15,9 +15,9 @@ from ase.db import connect
 from ase.io import iread
 from ase.io.formats import filetype, string2index
 
-from scatterml_ase.errors import AccuracyWarning, InputError, explain, name_species, warn
+from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.training.config import DataConfig
-from scatterml_ase.training.labels import Frame, fault, label_frame
+from scatterml_ase.training.labels import Frame, fault, label_frame, require_components
 
 _log = logging.getLogger(__name__)
 
@@ -31,19 +31,8 @@ def read_frames(files: Iterable[str], config: DataConfig) -> list[Frame]:
         If a file cannot be read, or a structure lacks a label or has one that cannot be right:
         naming the first, and how many there are.
     """
-    frames, faults = scan_frames(files, config)
-    if len(faults) == 1:
-        raise faults[0].error
-    if faults:
-        first, *rest = faults
-        more = ", ".join(fault.origin for fault in rest[:5]) + (", …" if len(rest) > 5 else "")
-        raise InputError(
-            explain(
-                f"{len(faults)} of {len(frames) + len(faults)} structures cannot be used",
-                f"the first: {first.error} Also {more}",
-                "scatterml check-data lists all of them by what is wrong",
-            )
-        )
+    frames, faults = scan_frames(list(files), config)
+    require_all(frames, faults)
     return frames
 
 
@@ -60,18 +49,44 @@ class Fault:
         return str(self.error).removeprefix(self.origin).strip()
 
 
-def scan_frames(files: Iterable[str], config: DataConfig) -> tuple[list[Frame], list[Fault]]:
-    """Read labelled structures, collecting the faults of those that cannot be used.
+def require_all(frames: Sequence[Frame], faults: Sequence[Fault]) -> None:
+    """Refuse to go on if there are faults.
 
     Raises
     ------
     InputError
-        If a file cannot be read.
+        Naming the first, and how many there are.
     """
+    if len(faults) == 1:
+        raise faults[0].error
+    if faults:
+        first, *rest = faults
+        more = ", ".join(fault.origin for fault in rest[:5]) + (", …" if len(rest) > 5 else "")
+        raise InputError(
+            explain(
+                f"{len(faults)} of {len(frames) + len(faults)} structures cannot be used",
+                f"the first: {first.error} Also {more}",
+                "scatterml check-data lists all of them by what is wrong",
+            )
+        )
+
+
+def scan_frames(
+    files: Sequence[str], config: DataConfig, *, names: Sequence[str] = ()
+) -> tuple[list[Frame], list[Fault]]:
+    """Read labelled structures, collecting the faults of those that cannot be used.
+
+    ``names`` are what messages call the files; their own names without folders by default.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or ``ignore_stress`` names what is no component.
+    """
+    require_components(config)
     frames: list[Frame] = []
     faults: list[Fault] = []
-    for name in files:
-        base = Path(name).name
+    for name, base in zip(files, names or [Path(name).name for name in files], strict=True):
         for number, atoms in enumerate(read_structures(name)):
             origin = f"{base}, structure {number}"
             try:
@@ -92,12 +107,12 @@ def read_structures(name: str) -> list[Atoms]:
     InputError
         If the file cannot be read or has no structures.
     """
-    path, at, which = name.partition("@")
+    path, which = _path_and_part(name)
     try:
         if Path(path).is_file() and filetype(path) in ("db", "json"):
             images = _read_database(path, which)
         else:
-            images = list(iread(name, index=None if at else ":"))
+            images = list(iread(path, index=which or ":", do_not_split_by_at_sign=True))
     except Exception as error:  # ASE's readers raise anything
         why = str(error) or type(error).__name__
         raise InputError(
@@ -108,6 +123,13 @@ def read_structures(name: str) -> list[Atoms]:
             explain(f"{name!r} has no structures", "nothing to learn from", "Check the file")
         )
     return images
+
+
+def _path_and_part(name: str) -> tuple[str, str]:
+    """Split ``run.traj@::10``; an @ in the name of an existing file or folder stays there."""
+    ends = [at.start() for at in re.finditer("@", name)]
+    path = next((name[:end] for end in ends if Path(name[:end]).is_file()), name)
+    return path, name[len(path) + 1 :]
 
 
 def _read_database(path: str, which: str) -> list[Atoms]:
@@ -124,69 +146,6 @@ def _read_database(path: str, which: str) -> list[Atoms]:
         atoms.info |= row.key_value_pairs
         images.append(atoms)
     return images
-
-
-def drop_duplicates(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames without later copies of earlier ones, warning about what was dropped.
-
-    Raises
-    ------
-    InputError
-        If one structure stands in the data with two different energies.
-    """
-    copies = duplicates(frames)
-    for seen, frame in copies:
-        if abs(seen.energy - frame.energy) > 1e-4 * len(frame.atoms):
-            raise InputError(
-                explain(
-                    f"{seen.origin} and {frame.origin} are the same structure with the energies "
-                    f"{seen.energy:.6f} and {frame.energy:.6f} eV",
-                    "a potential cannot give both",
-                    "Keep the one computed with the settings of the rest",
-                )
-            )
-    if copies:
-        pairs = "; ".join(f"{b.origin} = {a.origin}" for a, b in copies[:5])
-        warn(
-            explain(
-                f"{len(copies)} of {len(frames)} structures are copies ({pairs})",
-                "copies weigh twice and may straddle training and validation",
-                "They were dropped; clean the file to be rid of this warning",
-            ),
-            AccuracyWarning,
-        )
-    unique: dict[str, Frame] = {}
-    for frame in frames:
-        unique.setdefault(_fingerprint(frame.atoms), frame)
-    return list(unique.values())
-
-
-def duplicates(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
-    """Return every structure that occurred before, after the one it is a copy of."""
-    first: dict[str, Frame] = {}
-    copies: list[tuple[Frame, Frame]] = []
-    for frame in frames:
-        key = _fingerprint(frame.atoms)
-        if key in first:
-            copies.append((first[key], frame))
-        first.setdefault(key, frame)
-    return copies
-
-
-def drop_leaks(train: Sequence[Frame], validation: Sequence[Frame]) -> list[Frame]:
-    """Return the training frames that are not also in the validation set, warning if any are."""
-    known = {_fingerprint(frame.atoms) for frame in validation}
-    kept = [frame for frame in train if _fingerprint(frame.atoms) not in known]
-    if len(kept) < len(train):
-        warn(
-            explain(
-                f"{len(train) - len(kept)} training structures are also validation structures",
-                "the error on them would say nothing about new structures",
-                "They were dropped from training",
-            ),
-            AccuracyWarning,
-        )
-    return kept
 
 
 def species_of(frames: Iterable[Frame]) -> tuple[int, ...]:

@@ -80,17 +80,22 @@ def label_frame(atoms: Atoms, config: DataConfig, *, origin: str = "structure") 
     InputError
         If a label is missing, has a wrong shape, or is not finite, or the structure is broken.
     """
+    require_components(config)
     if len(atoms) == 0:
         raise fault(origin, "has no atoms", "nothing to learn from", "Remove it")
     _require_finite(origin, "positions", atoms.positions)
     _require_finite(origin, "cell", atoms.cell.array)
-    if any(atoms.pbc) and abs(atoms.cell.volume) < 1e-6 and all(atoms.pbc):
+    if not atoms.numbers.all():
+        what = f"has {int((atoms.numbers == 0).sum())} atoms of no species (X)"
+        raise fault(origin, what, "dummies have no energy", "Remove these atoms, or name them")
+    endless = atoms.pbc & ~atoms.cell.any(1)  # periodic without a cell vector
+    if endless.any() or (atoms.pbc.all() and atoms.cell.volume < 1e-6):
         raise fault(origin, "is periodic in a cell without volume", "no images", "Set its cell")
-    energy = np.asarray(_label(atoms, config.energy, origin, required=True), dtype=float)
+    energy = _numbers(atoms, config.energy, origin)
     if energy.size != 1:
         what = f"has an energy of shape {energy.shape} under {config.energy!r}"
         raise fault(origin, what, "one total energy (eV) is needed", "Name the right key")
-    forces = np.asarray(_label(atoms, config.forces, origin, required=True), dtype=float)
+    forces = _numbers(atoms, config.forces, origin)
     if forces.shape != (len(atoms), 3):
         what = f"has forces of shape {forces.shape} under {config.forces!r}"
         raise fault(origin, what, f"({len(atoms)}, 3) is needed", "Name the right key")
@@ -102,6 +107,26 @@ def label_frame(atoms: Atoms, config: DataConfig, *, origin: str = "structure") 
     bare = atoms.copy()  # leaves the calculator behind
     bare.constraints = []
     return Frame(bare, energy.item(), forces, stress, mask, group, origin, hints)
+
+
+def require_components(config: DataConfig) -> None:
+    """Refuse names in ``ignore_stress`` that are no components of the stress.
+
+    Raises
+    ------
+    InputError
+        Naming the first such name.
+    """
+    for group, names in config.ignore_stress.items():
+        for name in names:
+            if name != "all" and name not in _VOIGT:
+                raise InputError(
+                    explain(
+                        f"ignore_stress of group {group!r} names {name!r}",
+                        "that is no component of the stress",
+                        f"Use {', '.join(_VOIGT)} or all",
+                    )
+                )
 
 
 def fault(origin: str, what: str, why: str, fix: str) -> InputError:
@@ -128,6 +153,19 @@ def _label(atoms: Atoms, key: str, origin: str, *, required: bool) -> Any:
     )
 
 
+def _numbers(atoms: Atoms, key: str, origin: str) -> np.ndarray:
+    """Return a label that must be there as an array of numbers."""
+    return _as_numbers(_label(atoms, key, origin, required=True), key, origin)
+
+
+def _as_numbers(value: Any, key: str, origin: str) -> np.ndarray:
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        what = f"has {str(value)[:40]!r} under {key!r}"
+        raise fault(origin, what, "these are no numbers", "Name the right key") from error
+
+
 def _stress(
     atoms: Atoms, config: DataConfig, group: str, origin: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +173,7 @@ def _stress(
     value = _label(atoms, config.stress, origin, required=False) if config.stress else None
     if value is None or not all(atoms.pbc):
         return np.zeros((3, 3)), np.zeros((3, 3), dtype=bool)
-    stress = np.asarray(value, dtype=float)
+    stress = _as_numbers(value, config.stress, origin)
     if stress.shape == (6,):
         xx, yy, zz, yz, xz, xy = stress
         stress = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
@@ -144,19 +182,11 @@ def _stress(
     else:
         what = f"has a stress of shape {stress.shape} under {config.stress!r}"
         raise fault(origin, what, "(6,) Voigt or (3, 3) is needed", "Name the right key")
-    _require_finite(origin, "stress", stress)
     mask = np.ones((3, 3), dtype=bool)
     for name in config.ignore_stress.get(group, ()):
-        if name != "all" and name not in _VOIGT:
-            raise InputError(
-                explain(
-                    f"ignore_stress of group {group!r} names {name!r}",
-                    "that is no component of the stress",
-                    f"Use {', '.join(_VOIGT)} or all",
-                )
-            )
         for i, j in _VOIGT.values() if name == "all" else [_VOIGT[name]]:
             mask[i, j] = mask[j, i] = False
+    _require_finite(origin, "stress", stress[mask])
     return np.where(mask, stress, 0.0), mask
 
 

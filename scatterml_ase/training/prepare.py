@@ -21,15 +21,9 @@ from scatterml_ase.store import ARCHITECTURES
 from scatterml_ase.training.batches import labelled_graph
 from scatterml_ase.training.checks import check_frames
 from scatterml_ase.training.config import ModelConfig, TrainingConfig
+from scatterml_ase.training.copies import drop_duplicates, drop_leaks
 from scatterml_ase.training.cores import bond_options, core_options
-from scatterml_ase.training.data import (
-    Frame,
-    data_hash,
-    drop_duplicates,
-    drop_leaks,
-    require_species,
-    species_of,
-)
+from scatterml_ase.training.data import Frame, data_hash, require_species, species_of
 from scatterml_ase.training.energies import (
     SpeciesEnergies,
     fit_energies,
@@ -37,7 +31,7 @@ from scatterml_ase.training.energies import (
     is_free_atom,
     shift_energies,
 )
-from scatterml_ase.training.files import read_files
+from scatterml_ase.training.files import read_parts
 from scatterml_ase.training.split import split_frames, subset
 from scatterml_ase.training.start import freeze, load_start, rebuilt, warn_of_cores, with_species
 from scatterml_ase.training.tables import from_table
@@ -73,16 +67,24 @@ def load_dataset(config: TrainingConfig) -> Dataset:
     InputError
         If anything about the data would make the training meaningless.
     """
-    frames = drop_duplicates(read_files(config.data.train, config.data))
-    check_frames(frames).warn()
-    if config.data.validation:
-        validation = drop_duplicates(read_files(config.data.validation, config.data))
-        train = drop_leaks(frames, validation)
-        unused: list[Frame] = []
-    else:
-        train, validation, unused = split_frames(frames, config.split)
-    train = subset(train, config.data.fraction, seed=config.data.fraction_seed)
-    require_species(validation, species_of(train), who="The training part")
+    train, validation = map(drop_duplicates, read_parts(config.data))
+    train = drop_leaks(train, validation)
+    check_frames([*train, *validation]).warn()
+    unused: list[Frame] = []
+    if not config.data.validation:
+        train, validation, unused = split_frames(train, config.split)
+    if not train:
+        raise InputError(
+            explain(
+                "No structures are left for training",
+                "all of them are in the validation files too",
+                "Name other files in data.train",
+            )
+        )
+    fraction = config.data.fraction
+    train = subset(train, fraction, seed=config.data.fraction_seed)
+    who = "The training part" if fraction == 1 else f"The training part (fraction {fraction:g})"
+    require_species(validation, species_of(train), who=who)
     _log.info(
         "%d structures (%d atoms) of %s to train on, %d to validate, %d unused",
         len(train),

@@ -104,7 +104,8 @@ def _by_rule(
             )
         given = {k: v for k, v in vars(rule).items() if k != "file" and v is not None}
         yield dataclasses.replace(config, rules=(), **given), mine
-        left = [i for i in left if i not in set(mine)]
+        served = set(mine)
+        left = [i for i in left if i not in served]
     if left:
         yield config, left
 

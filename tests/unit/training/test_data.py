@@ -10,16 +10,15 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from scatterml_ase.errors import AccuracyWarning, InputError
+from scatterml_ase.errors import InputError
 from scatterml_ase.training.config import DataConfig
 from scatterml_ase.training.data import (
     data_hash,
-    drop_duplicates,
-    drop_leaks,
     label_frame,
     read_frames,
     reference_energies,
     require_species,
+    scan_frames,
     species_of,
 )
 
@@ -120,6 +119,26 @@ def flat_cell() -> Atoms:
     return atoms
 
 
+def no_vector_along_a_periodic_axis() -> Atoms:
+    return with_labels(Atoms("Si", cell=[4, 0, 9], pbc=(True, True, False)))
+
+
+def dummies() -> Atoms:
+    return with_labels(Atoms("SiX2", positions=[[0, 0, 0], [2, 0, 0], [4, 0, 0]]))
+
+
+def words_for_numbers() -> Atoms:
+    atoms = with_labels(bulk("Si"))
+    atoms.info["energy"] = "not converged"
+    return atoms
+
+
+def words_for_stress() -> Atoms:
+    atoms = with_labels(bulk("Si"))
+    atoms.info["stress"] = "see OUTCAR"
+    return atoms
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -131,6 +150,10 @@ def flat_cell() -> Atoms:
         (wrong_stress, ["(5,)", "Voigt"]),
         (no_atoms, ["no atoms"]),
         (flat_cell, ["volume"]),
+        (no_vector_along_a_periodic_axis, ["volume"]),
+        (dummies, ["2 atoms of no species"]),
+        (words_for_numbers, ["'not converged'", "'energy'", "no numbers"]),
+        (words_for_stress, ["'see OUTCAR'", "'stress'", "no numbers"]),
     ],
 )
 def test_a_faulty_structure_is_named_with_its_fault(make, words):
@@ -147,27 +170,27 @@ def test_an_unknown_stress_component_is_refused():
         label_frame(atoms, DataConfig(train=(), ignore_stress={"Surface": ("zx",)}))
 
 
+def test_a_wrong_component_is_a_fault_of_the_rules_and_not_of_the_structures(copper_file):
+    with pytest.raises(InputError, match="'zx'"):
+        scan_frames([str(copper_file)], DataConfig(train=(), ignore_stress={"hot": ("zx",)}))
+
+
+def test_stress_that_is_ignored_may_be_anything():
+    atoms = with_labels(bulk("Si"), stress=np.array([np.nan, 1, 1, 1, 1, 1]))
+    atoms.info["group"] = "slab"
+    frame = label_frame(atoms, DataConfig(train=(), ignore_stress={"slab": ("xx",)}))
+    assert (~frame.stress_mask).sum() == 1
+    assert np.isfinite(frame.stress).all()
+    with pytest.raises(InputError, match="1 values in its stress"):
+        label_frame(atoms, KEYS)
+
+
 def test_an_unreadable_file_is_named(tmp_path):
     path = tmp_path / "noise.extxyz"
     path.write_text("this is not a structure\n")
     for name in (str(path), str(tmp_path / "missing.extxyz")):
         with pytest.raises(InputError, match=name):
             read_frames([name], KEYS)
-
-
-def test_copies_are_dropped_with_a_warning_and_contradictions_refused():
-    frames = [label_frame(with_labels(bulk("Si", a=a)), KEYS) for a in (5.4, 5.5, 5.4)]
-    with pytest.warns(AccuracyWarning, match="1 of 3 structures are copies"):
-        assert len(drop_duplicates(frames)) == 2
-    frames.append(label_frame(with_labels(bulk("Si", a=5.5), energy=-2.0), KEYS))
-    with pytest.raises(InputError, match=r"-1\.000000 and -2\.000000 eV"):
-        drop_duplicates(frames)
-
-
-def test_a_validation_structure_is_not_trained_on():
-    train = [label_frame(with_labels(bulk("Si", a=a)), KEYS) for a in (5.4, 5.5)]
-    with pytest.warns(AccuracyWarning, match="1 training structures"):
-        assert drop_leaks(train, train[:1]) == train[1:]
 
 
 def test_unknown_species_are_named():

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from scatterml_ase import cli
@@ -41,6 +42,32 @@ def test_a_training_file_names_data_and_labels(copper, tmp_path, capsys):
     assert run("check-data", tmp_path / "named.extxyz", "--energy", "dft", "--forces", "pull") == 0
     assert run("check-data", tmp_path / "named.extxyz") == 2
     assert "has no 'energy'" in capsys.readouterr().err
+
+
+def test_the_rules_of_a_training_file_hold_in_the_check_too(copper, tmp_path, capsys):
+    """What a file's own rule ignores is not complained about."""
+    images = [atoms.copy() for atoms in copper[:2]]
+    for atoms, labelled in zip(images, copper, strict=False):
+        atoms.calc = labelled.calc
+        atoms.info["stress"] = np.full(6, np.nan)
+    write(tmp_path / "broken.traj", images)
+    text = 'name = "x"\n[data]\ntrain = "broken.traj"\n'
+    rule = 'ignore_stress = {"^broken:hot" = "all", "^broken:cold" = "all"}\n'
+    (tmp_path / "train.toml").write_text(text + rule)
+    assert run("check-data", tmp_path / "train.toml") == 0
+    (tmp_path / "train.toml").write_text(text)
+    assert run("check-data", tmp_path / "train.toml") == 2
+    assert "not finite" in capsys.readouterr().err
+
+
+def test_what_training_refuses_the_check_refuses(copper, tmp_path, capsys):
+    """Two energies of one structure are an error, not only a copy."""
+    other = copper[0].copy()
+    results = {**copper[0].calc.results, "energy": 3.0}
+    other.calc = SinglePointCalculator(other, **results)
+    write(tmp_path / "two.traj", [*copper, other])
+    assert run("check-data", tmp_path / "two.traj") == 2
+    assert "a potential cannot give both" in capsys.readouterr().err
 
 
 def test_without_a_file_there_is_nothing_to_check(capsys):

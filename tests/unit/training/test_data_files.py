@@ -49,6 +49,17 @@ def test_a_query_or_a_slice_names_a_part_of_a_database(database, which, count):
     assert len(read_structures(f"{database}@{which}" if which else str(database))) == count
 
 
+def test_an_at_sign_in_a_path_is_part_of_it(database, tmp_path):
+    folder = tmp_path / "me@host"
+    folder.mkdir()
+    path = database.rename(folder / "run@300K.db")
+    assert [atoms.info["group"] for atoms in read_structures(str(path))[1:3]] == ["hot", "cold"]
+    assert len(read_structures(f"{path}@group=cold")) == 4
+    write(folder / "run@300K.extxyz", read_structures(str(path)))
+    assert len(read_structures(str(folder / "run@300K.extxyz"))) == 6
+    assert len(read_structures(f"{folder / 'run@300K.extxyz'}@:4")) == 4
+
+
 def test_a_slice_names_a_part_of_a_trajectory(copper, tmp_path):
     write(tmp_path / "run.traj", copper)
     part = read_structures(f"{tmp_path / 'run.traj'}@2::3")
