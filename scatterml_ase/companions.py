@@ -78,10 +78,12 @@ def load_companion(card: Card, name: str, *, remedy: str) -> dict[str, Tensor]:
                 f"Model {card.name!r} has no {name}", f"its {CARD} lists no such companion", remedy
             )
         )
-    path = card.directory / f"{name}.safetensors"
+    path, entry = card.directory / f"{name}.safetensors", card.companions[name]
+    if not isinstance(entry, dict):
+        raise damaged(card.directory, f"{CARD} holds {entry!r} as companion {name!r}")
     if not path.is_file():
         raise damaged(card.directory, f"{path.name} is missing, though {CARD} lists it")
-    said, found = str(card.companions[name].get("sha256")), file_sha256(path)
+    said, found = str(entry.get("sha256")), file_sha256(path)
     if found != said:
         raise damaged(
             card.directory,

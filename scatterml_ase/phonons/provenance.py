@@ -27,7 +27,10 @@ def describe(analyzer: Any, atoms: Atoms) -> dict[str, Any]:
 
 
 def describe_calculator(calculator: Any) -> dict[str, str]:
-    """Name a calculator by class and module, and its model by name and sha256 if it has a card."""
+    """Name a calculator by class and module, and its model by name and sha256 if it has a card.
+
+    A member of a committee has no card of its own: its ``parameters`` tell whose it is.
+    """
     kind = type(calculator)
     description = {"class": kind.__name__, "module": kind.__module__}
     card = getattr(calculator, "card", None) or getattr(
@@ -36,4 +39,8 @@ def describe_calculator(calculator: Any) -> dict[str, str]:
     for key in ("name", "sha256", "version"):
         if isinstance(value := getattr(card, key, None), str):
             description["model" if key == "name" else key] = value
+    parameters = getattr(calculator, "parameters", None) or {}
+    for key in ("model", "sha256", "member"):
+        if isinstance(value := parameters.get(key), str | int):
+            description.setdefault(key, str(value))
     return description

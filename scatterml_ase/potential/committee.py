@@ -78,10 +78,7 @@ class CommitteeCalculator(PotentialCalculator):
         super().__init__(MeanPotential([one.model for one in calculators]), **options)
         self._committee = IndependentCommittee(cast(MeanPotential, self.model))
         self._energy_factor = 1.0
-        self.parameters[COMMITTEE] = [
-            {key: one.parameters[key] for key in ("model", "sha256") if key in one.parameters}
-            for one in calculators
-        ]
+        self.parameters[COMMITTEE] = [_identity(one) for one in calculators]
 
     @property
     def members(self) -> tuple[PotentialCalculator, ...]:
@@ -90,11 +87,14 @@ class CommitteeCalculator(PotentialCalculator):
         Members of one model are scaled so that their forces spread as the forces err;
         :meth:`get_energy_spread` multiplies their energies' spread with a factor of its own.
         """
-        name = str(self.dtype).removeprefix("torch.")
-        return tuple(
-            PotentialCalculator(potential, dtype=name, device=str(self.device))
-            for potential in self._committee.potentials()
-        )
+        options = {key: self.parameters[key] for key in ("dtype", "device", "skin")}
+        found = []
+        for number, potential in enumerate(self._committee.potentials()):
+            member = PotentialCalculator(potential, **options)
+            if isinstance(self._committee, LastLayerCommittee):  # else its card says what it is
+                member.parameters.update(_identity(self), member=number)
+            found.append(member)
+        return tuple(found)
 
     @property
     def knows_extrapolation(self) -> bool:
@@ -142,7 +142,8 @@ class CommitteeCalculator(PotentialCalculator):
             Structures; they are not changed and get no calculator.
         properties
             Besides ASE's names also ``"energy_spread"`` (eV), ``"force_spread"`` (atoms,) eV/Å
-            and ``"extrapolation"`` (atoms,). They cost extra and come only if named.
+            and ``"extrapolation"`` (atoms,). They cost extra and come only if named; where nothing
+            else is named, energies alone come with them.
 
         Returns
         -------
@@ -152,7 +153,9 @@ class CommitteeCalculator(PotentialCalculator):
         images = [images] if isinstance(images, Atoms) else list(images)
         names = tuple(properties or ())
         extra = [name for name in names if name in (*_SPREADS, "extrapolation")]
-        results = super().evaluate(images, [name for name in names if name not in extra] or None)
+        self._check_known(extra)
+        plain = [name for name in names if name not in extra] or (["energy"] if extra else None)
+        results = super().evaluate(images, plain)
         if extra:
             for result, more in zip(results, self._uncertainties(images, extra), strict=True):
                 result |= {name: more[name] for name in extra}
@@ -172,16 +175,17 @@ class CommitteeCalculator(PotentialCalculator):
                         "Pass atoms, or compute an energy first",
                     )
                 )
+            self._check_known([name])
+            self._check(structure, ())
             if self._known is None or compare_atoms(self._known[0], structure, tol=0.0):
                 self._known = (structure.copy(), {})
             known = self._known[1]
             if name not in known:
-                self._check(structure, ())
                 known |= self._uncertainties([structure], [name])[0]
             return known[name]
 
-    def _uncertainties(self, images: Sequence[Atoms], names: Collection[str]) -> list[dict]:
-        """Return what is asked for of each structure, and what comes with it."""
+    def _check_known(self, names: Collection[str]) -> None:
+        """Refuse to tell grades that nobody can know."""
         if "extrapolation" in names and not self.knows_extrapolation:
             raise ModelError(
                 explain(
@@ -191,8 +195,12 @@ class CommitteeCalculator(PotentialCalculator):
                     "get_force_spread",
                 )
             )
+
+    def _uncertainties(self, images: Sequence[Atoms], names: Collection[str]) -> list[dict]:
+        """Return what is asked for of each structure, and what comes with it."""
         found: list[dict[str, Any]] = []
-        with torch.inference_mode(mode=False):
+        # The reader listens on its modules while they compute: one thread at a time.
+        with self._lock, torch.inference_mode(mode=False):
             for batch, structures in self._batches(images):
                 energy = forces = None
                 if set(names) & set(_SPREADS):
@@ -211,6 +219,12 @@ class CommitteeCalculator(PotentialCalculator):
                         one["extrapolation"] = grade[own].numpy(force=True).copy()
                     found.append(one)
         return found
+
+
+def _identity(calculator: PotentialCalculator) -> dict[str, Any]:
+    """Return what ``todict()`` says of a calculator's model."""
+    said = calculator.parameters
+    return {key: said[key] for key in ("model", "sha256") if key in said}
 
 
 def load_committee(model: torch.nn.Module) -> tuple[LastLayerCommittee, float]:
@@ -247,7 +261,10 @@ def committee_from_tensors(
     ValueError, KeyError
         If a tensor is missing or does not fit the model.
     """
-    members, factor = tensors["members"], float(tensors["energy_factor"])
+    members, factors = tensors["members"], tensors["energy_factor"]
+    if len(members) == 0 or factors.numel() != 1:
+        raise ValueError("it holds no members, or not one energy_factor")
+    factor = float(factors)
     if not (bool(torch.isfinite(members).all()) and 0 < factor < float("inf")):
         raise ValueError("members or energy_factor are not finite")
     committee = LastLayerCommittee(model, members)

@@ -68,10 +68,10 @@ class ExtrapolationMeasure:
 
     def grades(self, invariants: Tensor, numbers: Tensor) -> Tensor:
         """Return the grade (atoms,): above 1 outside of the training set."""
-        distances = self.distances(invariants, numbers)
-        table = distances.new_ones(max(self.species) + 1)
-        table[list(self.species)] = self.thresholds
-        return distances / table[numbers]
+        grades = self.distances(invariants, numbers)
+        for number, threshold in zip(self.species, self.thresholds, strict=True):
+            grades[numbers == number] /= threshold
+        return grades
 
     def to(self, device: torch.device) -> ExtrapolationMeasure:
         """Return the measure on another device."""

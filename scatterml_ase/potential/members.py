@@ -115,6 +115,8 @@ class MeanConfig:
     """The largest of the members, in Å."""
     species: tuple[int, ...]
     """Atomic numbers that all members know."""
+    layers: int | None
+    """The most layers of a member; None if one does not tell."""
 
 
 class MeanPotential(nn.Module):
@@ -141,7 +143,9 @@ class MeanPotential(nn.Module):
                 )
             )
         cutoff = max(float(config.cutoff) for config in configs)
-        self.config = MeanConfig(cutoff, tuple(sorted(species)))
+        layers: list[Any] = [getattr(config, "layers", None) for config in configs]
+        most = None if None in layers else max(layers)
+        self.config = MeanConfig(cutoff, tuple(sorted(species)), most)
         self.potentials = nn.ModuleList(potentials)
 
     def forward(self, vectors: Tensor, edge_index: Tensor, numbers: Tensor) -> Tensor:

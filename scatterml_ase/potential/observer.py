@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.io import write
+from ase.io.formats import IOFormat, UnknownFileTypeError, filetype, ioformats
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
@@ -48,12 +49,13 @@ class StopOnExtrapolation:
         Largest grade that is let pass. Among held-out atoms 1 % pass 1, so that a long run of a
         large structure passes 1 now and then; beyond 1.5 it is no accident.
     action
-        ``"stop"`` raises :class:`ExtrapolationError`; ``"warn"`` goes on with an
-        ``AccuracyWarning`` each time the grade is the highest so far.
+        ``"stop"`` raises :class:`ExtrapolationError`, each time it is asked beyond the limit;
+        ``"warn"`` goes on with an ``AccuracyWarning`` each time the grade is the highest so far.
     file
         Where to write the offending structures, in a format that ASE knows by its suffix; extxyz
         keeps the grades too. Frames that only warned stand in the order of their grade; they are
-        the ones to compute and train on next. Written whole or not at all.
+        the ones to compute and train on next. A format of one structure keeps the last. Written
+        whole or not at all.
     """
 
     def __init__(
@@ -73,14 +75,12 @@ class StopOnExtrapolation:
                 explain(f"limit is {limit}", "grades are positive", "Pass for example limit=1.5")
             )
         _grades_of(atoms)  # now, not after hours
-        if file is not None:
-            writable_folder(Path(file).resolve().parent, create=False)
         self.atoms, self.limit, self.action = atoms, float(limit), action
-        self.file = None if file is None else Path(file).resolve()
+        self.file = None if file is None else _writable(Path(file).resolve())
         self.highest = 0.0
         """The highest grade seen so far."""
         self.frames: list[Atoms] = []
-        """The offending structures, each with a higher grade than the one before."""
+        """The offending structures; those that only warned each with a higher grade than before."""
 
     def __call__(self) -> None:
         """Look at the structure as it is now.
@@ -90,18 +90,19 @@ class StopOnExtrapolation:
         ExtrapolationError
             If an atom's grade passes the limit and the action is to stop.
         """
-        grades = np.nan_to_num(_grades_of(self.atoms)(self.atoms), nan=np.inf)
+        grades = np.nan_to_num(_grades_of(self.atoms)(self.atoms), nan=np.inf, posinf=np.inf)
         worst = int(np.argmax(grades))
         grade, before = float(grades[worst]), self.highest
         self.highest = max(grade, before)
-        if not grade > self.limit or grade <= before:
+        if not grade > self.limit or (self.action == "warn" and grade <= before):
             return
         frame = self.atoms.copy()
         frame.set_array("extrapolation", grades)
         self.frames.append(frame)
         if self.file is not None:
+            kind = _format_of(self.file)
             with atomic_write(self.file) as temporary:
-                write(temporary, self.frames)
+                write(temporary, frame if kind.single else self.frames, format=kind.name)
         message = self._message(grades, worst)
         if self.action == "stop":
             raise ExtrapolationError(message, frame)
@@ -132,4 +133,40 @@ def _grades_of(atoms: Atoms) -> Callable[[Atoms], Any]:
                 'Set atoms.calc = CommitteeCalculator("si") first',
             )
         )
+    if not getattr(atoms.calc, "knows_extrapolation", True):
+        raise InputError(
+            explain(
+                "StopOnExtrapolation was given atoms with a committee of independent models",
+                "it has spreads but no extrapolation grade: their training sets are not known",
+                'Use one model that has a committee, such as CommitteeCalculator("si")',
+            )
+        )
     return atoms.calc.get_extrapolation
+
+
+def _writable(file: Path) -> Path:
+    """Return a file after making sure that structures can be written to it."""
+    writable_folder(file.parent, create=False)
+    if file.is_dir():
+        raise InputError(
+            explain(f"Cannot write {str(file)!r}", "it is a folder", "Name a file in it")
+        )
+    _format_of(file)
+    return file
+
+
+def _format_of(file: Path) -> IOFormat:
+    """Return the format ASE writes a file of this name in."""
+    try:
+        kind = ioformats[filetype(str(file), read=False)]
+    except (UnknownFileTypeError, KeyError):
+        kind = None
+    if kind is None or not kind.can_write:
+        raise InputError(
+            explain(
+                f"Structures cannot be written to {str(file)!r}",
+                "ASE writes no format of that suffix",
+                "Name it .xyz or .traj",
+            )
+        )
+    return kind

@@ -1,8 +1,10 @@
 """Committees: members that are potentials, sharing one forward pass."""
 
 import dataclasses
+import json
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,14 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator
+from safetensors.torch import load_file
 
-from scatterml_ase import CommitteeCalculator, PotentialCalculator
+from scatterml_ase import CommitteeCalculator, PotentialCalculator, StopOnExtrapolation
 from scatterml_ase.card import read_card
 from scatterml_ase.companions import save_companion
 from scatterml_ase.errors import InputError, ModelError
 from scatterml_ase.graph import edge_vectors, graph_from_atoms
+from scatterml_ase.phonons.provenance import describe_calculator
 from scatterml_ase.potential import committee as committee_module
 from scatterml_ase.potential.extrapolation import ExtrapolationMeasure
 from scatterml_ase.potential.features import FeatureReader
@@ -167,6 +171,48 @@ def test_asking_before_anything_was_computed_is_explained(folder):
         CommitteeCalculator(folder).get_force_spread()
 
 
+def test_what_is_no_structure_is_refused_and_harms_nothing(folder):
+    calculator = CommitteeCalculator(folder)
+    for wrong in ([carbide()], "SiC"):
+        with pytest.raises(InputError, match=r"Expected ase\.Atoms"):
+            calculator.get_force_spread(wrong)
+    assert calculator.get_force_spread(carbide()).shape == (8,)
+
+
+def test_threads_may_share_a_committee(folder):
+    """Whether they ask about one structure or evaluate lists."""
+    calculator, images = CommitteeCalculator(folder), [carbide(seed) for seed in range(4)]
+    expected = calculator.evaluate(images, UNCERTAIN)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda a: calculator.evaluate([a], UNCERTAIN)[0], images * 5))
+    for result, one in zip(found, expected * 5, strict=True):
+        assert all(np.allclose(result[name], one[name]) for name in UNCERTAIN)
+
+
+def test_forces_are_not_computed_for_who_asks_for_the_spread_alone(folder):
+    (result,) = CommitteeCalculator(folder).evaluate([carbide()], ("energy_spread",))
+    assert set(result) == {"energy", "free_energy", "energies", "energy_spread"}
+
+
+def test_members_say_whose_they_are_and_keep_the_options(folder):
+    calculator = CommitteeCalculator(folder, dtype="float32", skin=0.25)
+    for number, member in enumerate(calculator.members):
+        said = member.todict()
+        assert (said["model"], said["member"]) == ("toy", number)
+        assert said["sha256"] == calculator.todict()["sha256"]
+        assert (said["skin"], said["dtype"]) == (0.25, "float32")
+        described = describe_calculator(member)
+        assert (described["model"], described["member"]) == ("toy", str(number))
+
+
+def test_a_committee_of_one_member_spreads_as_that_member_deviates(tmp_path):
+    calculator = CommitteeCalculator(give_committee(tmp_path / "m", potential(), members=1))
+    atoms, (member,) = carbide(), calculator.members
+    energies = [c.evaluate([atoms], ("energy",))[0]["energy"] for c in (calculator, member)]
+    expected = 2.0 * abs(energies[1] - energies[0])
+    assert calculator.get_energy_spread(atoms) == pytest.approx(expected, rel=1e-6)
+
+
 def test_many_structures_in_one_batch(folder):
     calculator = CommitteeCalculator(folder)
     images = [carbide(), molecule("CH4")[:1], carbide(3) * (2, 1, 1)]
@@ -247,6 +293,22 @@ def test_independent_models_must_be_several_with_a_common_species():
     assert both.species == (14,)
 
 
+def test_a_mean_of_models_tells_its_images_apart_when_all_tell_how_far_they_see(morse_model):
+    models = [potential(cutoff=3.0), potential(cutoff=3.4, layers=2)]
+    calculator = CommitteeCalculator(models)
+    assert calculator.interaction_range == 2 * 2 * 3.4
+    atoms = bulk("SiC", "zincblende", a=4.36)
+    atoms.rattle(0.05, seed=1)
+    found, *alone = (
+        np.concatenate([blocks[(pairs == [0, other]).all(axis=1)].sum(axis=0) for other in (0, 1)])
+        for pairs, _, blocks in (
+            one.get_hessian_blocks(atoms) for one in (calculator, *calculator.members)
+        )
+    )
+    np.testing.assert_allclose(found, np.mean(alone, axis=0), atol=1e-9 * np.abs(found).max())
+    assert CommitteeCalculator([potential(), morse_model]).interaction_range is None
+
+
 def test_independent_models_name_themselves(folder):
     calculator = CommitteeCalculator([folder, folder])
     names = calculator.todict()["committee"]
@@ -255,6 +317,12 @@ def test_independent_models_name_themselves(folder):
     assert calculator.get_force_spread(carbide()) == pytest.approx(0.0, abs=1e-12)
     with pytest.raises(ModelError, match="no extrapolation grade"):
         calculator.get_extrapolation(carbide())
+    with pytest.raises(ModelError, match="no extrapolation grade"):
+        calculator.evaluate([carbide()], UNCERTAIN)
+    watched = carbide()
+    watched.calc = calculator
+    with pytest.raises(InputError, match="independent models"):
+        StopOnExtrapolation(watched)
 
 
 # -- what can be wrong with the file ------------------------------------------------------------
@@ -287,14 +355,28 @@ def test_a_committee_of_other_weights_is_refused(folder, tmp_path):
         CommitteeCalculator(other)
 
 
-@pytest.mark.parametrize("harm", ["cut", "edited", "gone", "sizes", "nan", "lacking"])
+def test_a_card_whose_entry_is_no_entry_is_damaged(folder):
+    content = json.loads((folder / "card.json").read_text())
+    content["companions"]["committee"] = "yes"
+    (folder / "card.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="holds 'yes' as companion 'committee'"):
+        CommitteeCalculator(folder)
+
+
+@pytest.mark.parametrize(
+    "harm", ["cut", "edited", "gone", "sizes", "empty", "factors", "nan", "lacking"]
+)
 def test_a_damaged_committee_is_refused(folder, harm):
     path = folder / "committee.safetensors"
     content = path.read_bytes()
-    if harm in ("sizes", "nan", "lacking"):
-        tensors = {"members": torch.zeros(2, 3), "energy_factor": torch.tensor(1.0)}
-        if harm == "nan":
-            tensors["energy_factor"] = torch.tensor(torch.nan)
+    if harm in ("sizes", "empty", "factors", "nan", "lacking"):
+        tensors = load_file(path)
+        tensors |= {
+            "sizes": {"members": torch.zeros(2, 3)},
+            "empty": {"members": tensors["members"][:0]},
+            "factors": {"energy_factor": torch.ones(2)},
+            "nan": {"energy_factor": torch.tensor(torch.nan)},
+        }.get(harm, {})
         if harm == "lacking":
             del tensors["energy_factor"]
         save_companion(folder, "committee", tensors, {})

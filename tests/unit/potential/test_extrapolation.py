@@ -67,7 +67,8 @@ def test_each_species_has_its_own_cloud_and_threshold():
 
 def test_a_species_never_seen_is_infinitely_far():
     measure = ExtrapolationMeasure.fit({6: cloud(50), 29: cloud(50)})
-    assert measure.grades(cloud(2), torch.tensor([6, 14])).isinf().tolist() == [False, True]
+    grades = measure.grades(cloud(3), torch.tensor([6, 14, 92]))
+    assert grades.isinf().tolist() == [False, True, True]
 
 
 def test_half_precision_on_disk_is_enough():
@@ -202,6 +203,28 @@ def test_warning_goes_on_and_keeps_the_frames_of_rising_grade(atoms, tmp_path):
     assert grades[-1] == pytest.approx(watch.highest)
 
 
+def test_who_goes_on_beyond_the_limit_is_stopped_again(atoms, monkeypatch, tmp_path):
+    """Also where the grade is lower than it was at the first stop."""
+    watch = StopOnExtrapolation(atoms, file=tmp_path / "odd.xyz")
+    for grade in (3.0, 2.0):
+        monkeypatch.setattr(atoms.calc, "get_extrapolation", lambda _, g=grade: np.full(4, g))
+        with pytest.raises(ExtrapolationError, match=f"grade {grade}"):
+            watch()
+    assert watch.highest == 3.0
+    kept = [frame.arrays["extrapolation"][0] for frame in read(tmp_path / "odd.xyz", ":")]
+    assert kept == [3.0, 2.0]
+
+
+def test_a_file_of_one_structure_keeps_the_last(atoms, monkeypatch, tmp_path):
+    watch = StopOnExtrapolation(atoms, action="warn", file=tmp_path / "POSCAR")
+    for grade in (3.0, 4.0):
+        atoms.positions[0] += 0.1
+        monkeypatch.setattr(atoms.calc, "get_extrapolation", lambda _, g=grade: np.full(4, g))
+        with pytest.warns(AccuracyWarning, match=f"grade {grade}"):
+            watch()
+    assert np.allclose(read(tmp_path / "POSCAR").positions, atoms.positions)
+
+
 def test_nothing_happens_on_known_ground(atoms, tmp_path):
     watch = StopOnExtrapolation(atoms, limit=50.0, file=tmp_path / "odd.xyz")
     options = {"friction": 0.01, "fixcm": False, "rng": np.random.default_rng(0)}
@@ -221,9 +244,11 @@ def test_an_optimizer_is_watched_too(atoms):
 
 
 def test_a_grade_that_is_no_number_is_beyond_every_limit(atoms, monkeypatch):
-    monkeypatch.setattr(atoms.calc, "get_extrapolation", lambda _: np.array([0.0, np.nan, 0, 0]))
-    with pytest.raises(ExtrapolationError, match="grade inf"):
-        StopOnExtrapolation(atoms)()
+    for odd in (np.nan, np.inf):
+        grades = np.array([0.0, odd, 0, 0])
+        monkeypatch.setattr(atoms.calc, "get_extrapolation", lambda _, g=grades: g)
+        with pytest.raises(ExtrapolationError, match="grade inf"):
+            StopOnExtrapolation(atoms)()
 
 
 def test_the_error_survives_pickling(atoms):
@@ -252,3 +277,8 @@ def test_only_a_calculator_that_knows_can_be_watched(tmp_path):
     atoms.calc = Wary(atoms)
     with pytest.raises(InputError, match="does not exist"):
         StopOnExtrapolation(atoms, file=tmp_path / "nowhere" / "odd.xyz")
+    for name in ("odd.exyz", "odd", "odd.dump"):  # ASE reads, but does not write the last
+        with pytest.raises(InputError, match=r"Name it \.xyz"):
+            StopOnExtrapolation(atoms, file=tmp_path / name)
+    with pytest.raises(InputError, match="it is a folder"):
+        StopOnExtrapolation(atoms, file=tmp_path)
