@@ -47,10 +47,15 @@ def energy_label(unit: str) -> str:
     return f"{names.get(unit, 'Energy')} ({unit_label(unit)})"
 
 
-def intensity_label(axis: str, energy_unit: str, scale: str) -> str:
-    """Name S(Q, E) with its unit, and what it is per."""
+def intensity_label(
+    axis: str, energy_unit: str, scale: str, *, ki_over_kf: bool | None = True
+) -> str:
+    """Name S(Q, E) with its unit, and what it is per; say so if k_f/k_i is still in it."""
     symbol = "S(|Q|, E)" if axis == "powder" else "S(Q, E)"
+    symbol = symbol if ki_over_kf is not False else f"$k_f/k_i$ {symbol}"
     unit = unit_label(energy_unit)
+    if scale == "arbitrary":
+        return f"{symbol} (arb. units)"
     return f"{symbol} (mbarn sr$^{{-1}}$ {unit}$^{{-1}}$ / {_SCALES[scale]})"
 
 

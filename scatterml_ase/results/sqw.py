@@ -10,15 +10,17 @@ import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, broaden
+from scatterml_ase.physics.rebinning import rebin
 from scatterml_ase.results import sqw_figure
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.cut import SqwCut
+from scatterml_ase.results.cut import SqwCut, cut_map
+from scatterml_ase.results.sqw_scale import Scale, kf_over_ki, scale_factor, spell_unit
+from scatterml_ase.units import conversion_factor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Scale = Literal["atom", "formula_unit", "cell"]
 Width = float | np.ndarray | Callable[[np.ndarray], np.ndarray]
 
 
@@ -31,7 +33,7 @@ class SqwMap(Result):
     Parameters
     ----------
     crystal
-        The primitive cell.
+        The primitive cell; None if it is not known, as in most measurements.
     q
         Edges of the Q bins in Å⁻¹, shape (q + 1,): |Q| of a powder, or length along a path.
     energy_transfer
@@ -47,14 +49,18 @@ class SqwMap(Result):
     axis
         ``"powder"``: q is |Q|; ``"path"``: q runs along straight lines.
     scale
-        What the intensity is per.
+        What the intensity is per; ``"arbitrary"``: its unit is not known, as in most measurements.
+    ki_over_kf
+        True: the measured intensity was multiplied by k_i/k_f, or calculated without k_f/k_i;
+        False: k_f/k_i is in it; None: not known.
     distance, q_reduced
         Along a path: where in each bin the wavevector was taken (Å⁻¹), and the wavevector in
         reciprocal-lattice units, shape (q, 3).
     labels
         Along a path: (index of the point, name) of special points.
     kinematics
-        ``geometry``, ``fixed_energy`` in meV and ``two_theta`` in degrees of the instrument.
+        Of the instrument: ``geometry`` ("direct" or "indirect"), ``fixed_energy`` in meV,
+        ``two_theta`` (ranges) and, of a turned crystal, ``psi`` in degrees, as far as known.
     relative_error
         Estimated sampling error of a powder average: mean |error| / mean intensity.
     wavevectors
@@ -63,7 +69,7 @@ class SqwMap(Result):
         Share of sampled modes that are imaginary and left out.
     """
 
-    crystal: Crystal
+    crystal: Crystal | None = None
     q: np.ndarray = array("q+1", unit="{wavevector}")
     energy_transfer: np.ndarray = array("energy+1", unit="{energy}")
     intensity: np.ndarray = array("q", "energy", unit="mbarn/sr/{energy}")
@@ -74,6 +80,7 @@ class SqwMap(Result):
     temperature: float = float("nan")
     axis: Literal["powder", "path"] = "powder"
     scale: Scale = "atom"
+    ki_over_kf: bool | None = True
     labels: tuple[tuple[int, str], ...] = ()
     kinematics: Mapping[str, Any] | None = None
     relative_error: float | None = None
@@ -116,22 +123,71 @@ class SqwMap(Result):
 
     def per(self, scale: Scale) -> Self:
         """Return the same map per ``"atom"``, ``"formula_unit"`` or primitive ``"cell"``."""
-        atoms = {
-            "atom": 1.0,
-            "formula_unit": len(self.crystal) / self.crystal.formula_units,
-            "cell": float(len(self.crystal)),
-        }
-        if scale not in atoms:
-            raise InputError(
-                explain(
-                    f"A spectrum per {scale!r} is not known",
-                    f"it can be per {', '.join(atoms)}",
-                    "Use one of these",
-                )
-            )
-        factor = atoms[scale] / atoms[self.scale]
+        factor = scale_factor(self.scale, scale, self.crystal)
         error = None if self.error is None else self.error * factor
         return replace(self, intensity=self.intensity * factor, error=error, scale=scale)
+
+    def unit_of(self, name: str) -> str:
+        """Return the present unit of the array ``name``, e.g. ``"mbarn/sr/meV"``."""
+        return spell_unit(super().unit_of(name), self.scale)
+
+    def with_ki_over_kf(self, *, applied: bool = True) -> Self:
+        """Return the map with k_f/k_i divided out of it, or (``applied=False``) with it in.
+
+        Raises
+        ------
+        InputError
+            If it is not known whether k_f/k_i is in, or at what energy.
+        """
+        if self.ki_over_kf is None:
+            raise InputError(
+                explain(
+                    "Whether k_f/k_i is in this map is not known",
+                    "its file did not say",
+                    "Set it: dataclasses.replace(sqw, ki_over_kf=True) if it was divided out",
+                )
+            )
+        if self.ki_over_kf == applied:
+            return self
+        energies = self.energy_centres * conversion_factor(self.units["energy"], "meV")
+        factor = kf_over_ki(energies, self.kinematics) ** (-1 if applied else 1)
+        error = None if self.error is None else self.error * factor
+        intensity, mask = self.intensity * factor, self.mask & np.isfinite(factor)
+        return replace(self, intensity=intensity, error=error, mask=mask, ki_over_kf=applied)
+
+    def rebinned(
+        self,
+        q: np.ndarray | None = None,
+        energy_transfer: np.ndarray | None = None,
+        *,
+        minimum_coverage: float = 0.999,
+    ) -> Self:
+        """Return the map on other bins: means over the area shared with bins that are known.
+
+        Parameters
+        ----------
+        q, energy_transfer
+            Edges in the units of the map; None: as they are.
+        minimum_coverage
+            Share of a new bin that must be known, or it counts as not measured.
+        """
+        new_q = np.asarray(self.q if q is None else q, dtype=float)
+        energies = self.energy_transfer if energy_transfer is None else energy_transfer
+        new_energy = np.asarray(energies, dtype=float)
+        edges = (self.q, self.energy_transfer)
+        found = rebin(self.intensity, self.error, self.mask, edges, (new_q, new_energy))
+        changed: dict[str, Any] = {}
+        if q is not None:
+            changed = {"distance": None, "q_reduced": None, "labels": ()}
+        return replace(
+            self,
+            q=new_q,
+            energy_transfer=new_energy,
+            intensity=found.values,
+            error=found.error,
+            mask=found.coverage >= minimum_coverage,
+            **changed,
+        )
 
     def cut(
         self,
@@ -150,35 +206,7 @@ class SqwMap(Result):
         energy
             Range in the unit of ``energy_transfer``; the cut runs over q.
         """
-        if (q is None) == (energy is None):
-            raise InputError(
-                explain(
-                    "A cut needs one range",
-                    f"q={q} and energy={energy} were given",
-                    "Give cut(q=(2, 4)) for a spectrum or cut(energy=(10, 20)) for a profile",
-                )
-            )
-        if q is not None:
-            values, error = self._mean(0, self.q_centres, np.diff(self.q), q)
-            axis = {"energy_transfer": self.energy_transfer}
-        else:
-            assert energy is not None
-            widths = np.diff(self.energy_transfer)
-            values, error = self._mean(1, self.energy_centres, widths, energy)
-            axis = {"q": self.q}
-        return SqwCut(
-            crystal=self.crystal,
-            intensity=values,
-            error=error,
-            q_range=None if q is None else np.array(q),
-            energy_range=None if energy is None else np.array(energy),
-            temperature=self.temperature,
-            axis=self.axis,
-            scale=self.scale,
-            units=self.units,
-            provenance=self.provenance,
-            **axis,
-        )
+        return cut_map(self, q, energy)
 
     def broadened(self, *, energy_fwhm: Width | None = None, q_fwhm: Width | None = None) -> Self:
         """Convolve with Gaussians whose full widths at half maximum are given.
@@ -223,27 +251,3 @@ class SqwMap(Result):
             Name of a matplotlib colour map.
         """
         return sqw_figure.draw_map(self, ax, maximum=maximum, log=log, colormap=colormap)
-
-    def _mean(
-        self, axis: int, centres: np.ndarray, widths: np.ndarray, limits: tuple[float, float]
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the mean over the bins within ``limits`` along ``axis``, and its error."""
-        chosen = (centres >= limits[0]) & (centres <= limits[1])
-        if not chosen.any():
-            raise InputError(
-                explain(
-                    f"The range {limits[0]} … {limits[1]} holds no bin",
-                    f"bin centres run from {centres[0]:.4g} to {centres[-1]:.4g}",
-                    "Choose a range within these",
-                )
-            )
-        shape = (-1, 1) if axis == 0 else (1, -1)
-        weights = np.where(self.mask, (chosen * widths).reshape(shape), 0.0)
-        total = weights.sum(axis=axis)
-        share = weights / np.where(total > 0, total, np.nan).reshape(
-            (1, -1) if axis == 0 else (-1, 1)
-        )
-        mean = np.where(total > 0, np.nansum(share * self.intensity, axis=axis), np.nan)
-        if self.error is None:
-            return mean, None
-        return mean, np.sqrt(np.nansum((share * self.error) ** 2, axis=axis))

@@ -77,7 +77,7 @@ def _label_axes(sqw: SqwMap, ax: Axes) -> None:
 
 def _draw_borders(sqw: SqwMap, ax: Axes) -> None:
     """Draw where the smallest and largest scattering angles are."""
-    if sqw.kinematics is None or sqw.axis != "powder":
+    if sqw.kinematics is None or sqw.axis != "powder" or not sqw.kinematics.get("two_theta"):
         return
     energy = conversion_factor("meV", sqw.units["energy"])
     wavevector = conversion_factor("angstrom^-1", sqw.units["wavevector"])
@@ -93,4 +93,6 @@ def _draw_colour_bar(sqw: SqwMap, ax: Axes, mesh: QuadMesh) -> None:
     if figure is None:
         return
     bar = figure.colorbar(mesh, ax=ax, extend="max", pad=0.02)
-    bar.set_label(intensity_label(sqw.axis, sqw.units["energy"], sqw.scale))
+    bar.set_label(
+        intensity_label(sqw.axis, sqw.units["energy"], sqw.scale, ki_over_kf=sqw.ki_over_kf)
+    )
