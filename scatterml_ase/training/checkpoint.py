@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,8 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 def _require_same(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     """Compare as JSON does, so that tuples and lists are the same.
 
-    An option that did not exist yet when the checkpoint was made had its default.
+    An option that did not exist yet when the checkpoint was made had its default, and older
+    checkpoints do not tell the model's configuration and how many structures there were.
     """
     now = json.loads(json.dumps(now))
     saved = _completed(saved, now)
@@ -165,7 +167,8 @@ def _completed(saved: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         if isinstance(options, dict) and isinstance(config.get(table), dict):
             new = {k: v for k, v in defaults[table].items() if k in options}
             config[table] = new | config[table]
-    return saved | {"config": config}
+    unknown = {part: now[part] for part in ("model", "structures") if part in now}
+    return unknown | saved | {"config": config}
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
@@ -174,6 +177,15 @@ def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list
         left, right = a.get(key), b.get(key)
         if isinstance(left, dict) and isinstance(right, dict):
             found += _differences(left, right, f"{prefix}{key}.")
-        elif left != right:
+        elif not _alike(left, right):
             found.append(prefix + key)
     return found
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Compare values; numbers fitted on another machine may differ by rounding."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, float) and isinstance(b, float | int):
+        return math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-9)
+    return bool(a == b)

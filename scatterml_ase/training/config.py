@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.training.ranges import check_ranges
 from scatterml_ase.training.tables import from_table
 
 
@@ -234,51 +235,6 @@ def read_config(path: str | Path, *, data: Sequence[str | Path] = ()) -> Trainin
         start = _locate(start, path.parent)
     model = dataclasses.replace(config.model, start=start)
     return dataclasses.replace(config, data=files, model=model)
-
-
-def check_ranges(config: TrainingConfig) -> None:
-    """Refuse numbers that no training can use.
-
-    Raises
-    ------
-    InputError
-        Naming the first such number.
-    """
-    run, loss, optimizer = config.run, config.loss, config.optimizer
-    split = config.split
-    rules: dict[str, tuple[Any, bool, str]] = {
-        "data.fraction": (config.data.fraction, 0 < config.data.fraction <= 1, "from 0 to 1"),
-        "run.epochs": (run.epochs, run.epochs > 0, "1 or more"),
-        "run.batch_structures": (run.batch_structures, run.batch_structures > 0, "1 or more"),
-        "run.validate_every": (run.validate_every, run.validate_every > 0, "1 or more"),
-        "loss.energy": (loss.energy, loss.energy >= 0, "0 or more"),
-        "loss.forces": (loss.forces, loss.forces >= 0, "0 or more"),
-        "loss.stress": (loss.stress, loss.stress >= 0, "0 or more"),
-        "optimizer.learning_rate": (
-            optimizer.learning_rate,
-            optimizer.learning_rate > 0,
-            "positive",
-        ),
-        "optimizer.ema_decay": (
-            optimizer.ema_decay,
-            0 <= optimizer.ema_decay < 1,
-            "from 0 to below 1",
-        ),
-    }
-    for name in ("batch_atoms", "batch_edges"):
-        value = getattr(run, name)
-        rules[f"run.{name}"] = (value, not isinstance(value, int) or value > 0, "1 or more")
-    parts: list[tuple[str, SplitConfig | SplitRule]] = [("split", split)]
-    parts += [(f"split rule {rule.file!r}", rule) for rule in split.rules]
-    for where, part in parts:
-        fraction, gap = part.fraction, part.gap
-        rules[f"{where}.fraction"] = (fraction, 0 <= (fraction or 0) < 1, "from 0 to below 1")
-        rules[f"{where}.gap"] = (gap, (gap or 0) >= 0, "0 or more")
-    for name, (value, good, allowed) in rules.items():
-        if not good:
-            raise InputError(
-                explain(f"{name} = {value}", "no training can use that", f"Choose {allowed}")
-            )
 
 
 def _locate(name: str, folder: Path) -> str:

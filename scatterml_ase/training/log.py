@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,17 +77,39 @@ def write_rows(path: Path, rows: Sequence[dict[str, float]]) -> None:
         writer.writerows(rows)
 
 
+def keep_lines(path: Path, count: int) -> None:
+    """Cut a log back to its first ``count`` lines, what a killed run wrote after its checkpoint."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if len(lines) > count:
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(lines[:count]), encoding="utf-8")
+
+
 def epoch_line(row: dict[str, float], *, best: bool) -> str:
     """Return one line for the log."""
     return (
         f"epoch {row['epoch']:4.0f}  {row['seconds']:7.0f} s  rate {row['learning_rate']:.1e}  "
         f"loss {row['loss']:9.4f}  train E {row['train_energy_mae']:7.2f} F "
-        f"{row['train_force_mae']:6.1f}  valid E {row['valid_energy_mae']:7.2f} meV/atom F "
-        f"{row['valid_force_mae']:6.1f} meV/Å S {row['valid_stress_mae']:5.2f} meV/Å³"
-        + (" *" if best else "")
+        f"{row['train_force_mae']:6.1f}" + _validation_text(row) + (" *" if best else "")
     )
 
 
-def short_line(row: dict[str, float]) -> str:
-    """Return what stands beside the progress bar."""
+def _validation_text(row: dict[str, float]) -> str:
+    """Return what the line of an epoch says about validation: nothing if there was none."""
+    if math.isnan(row["valid_energy_mae"]):
+        return ""
+    stress = row["valid_stress_mae"]
+    return (
+        f"  valid E {row['valid_energy_mae']:7.2f} meV/atom F {row['valid_force_mae']:6.1f} meV/Å"
+        + ("" if math.isnan(stress) else f" S {stress:5.2f} meV/Å³")
+    )
+
+
+def short_line(rows: Sequence[dict[str, float]]) -> str:
+    """Return what stands beside the progress bar: the last validation, if there was one."""
+    row = next((row for row in reversed(rows) if not math.isnan(row["valid_energy_mae"])), None)
+    if row is None:
+        return ""
     return f"E {row['valid_energy_mae']:.1f} meV/atom, F {row['valid_force_mae']:.0f} meV/Å"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from scatterml_ase.atomic_write import writable_folder
 from scatterml_ase.training.checkpoint import load_checkpoint
-from scatterml_ase.training.config import TrainingConfig, check_ranges, read_config
+from scatterml_ase.training.config import TrainingConfig, read_config
 from scatterml_ase.training.machine import threads
 from scatterml_ase.training.prepare import load_dataset
+from scatterml_ase.training.ranges import check_ranges
 from scatterml_ase.training.run import Run
 from scatterml_ase.training.team import team
 
@@ -68,6 +69,7 @@ def train(
         folder = Path(output or Path("runs") / config.name)
         writable_folder(folder, create=True)
         dataset = load_dataset(config)
+        crew.require_same("training set", int(dataset.hash[:8], 16))
         run = Run.prepare(config, dataset, folder, crew, progress=progress)
         if not resume and crew.leads:
             for old in (run.checkpoint, run.diary):
@@ -77,7 +79,6 @@ def train(
             load_checkpoint(run.checkpoint, run.moving, identity=run.identity)
             _log.info("resumed at epoch %d from %s", run.moving.state.epoch, run.checkpoint)
         crew.require_same("checkpoint", run.moving.state.steps)
-        crew.require_same("training set", int(dataset.hash[:12], 16))
         run.fit(progress=progress and crew.leads)
         return run.finish()
 

@@ -71,15 +71,15 @@ def finish_run(
     }
     for name, values in metrics.items():
         _log.info("%s\n%s", name, values)
+    if outcome.start_metrics is not None:
+        metrics["validation before fine-tuning"] = outcome.start_metrics
+    model = folder / "model"
+    save_model(moving.model, model, make_card(config, dataset, moving, outcome, metrics))
     pairs = {
         "training": list(zip(dataset.train, outcome.train, strict=True)),
         "validation": list(zip(dataset.validation, outcome.validation, strict=True)),
     }
     plot_parity(pairs, folder / "parity.png", title=config.name)
-    if outcome.start_metrics is not None:
-        metrics["validation before fine-tuning"] = outcome.start_metrics
-    model = folder / "model"
-    save_model(moving.model, model, make_card(config, dataset, moving, outcome, metrics))
     return model
 
 

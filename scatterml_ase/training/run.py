@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from dataclasses import dataclass
@@ -13,15 +14,16 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from scatterml_ase.card import Card
-from scatterml_ase.errors import InputError, explain
 from scatterml_ase.graph import batch_graphs
 from scatterml_ase.training.batches import batch_errors, epoch_order, plan_batches, shares
 from scatterml_ase.training.checkpoint import Moving, RunState, save_checkpoint
 from scatterml_ase.training.config import TrainingConfig
 from scatterml_ase.training.curves import LiveCurves, plot_learning_curves
+from scatterml_ase.training.divergence import require_best, require_finite
 from scatterml_ase.training.log import (
     add_step,
     epoch_line,
+    keep_lines,
     short_line,
     step_sums,
     training_row,
@@ -107,7 +109,10 @@ class Run:
         del config["card"], config["data"]["train"], config["data"]["validation"]
         del config["model"]["start"]
         start = {"start": self.start.sha256} if self.start else {}
-        return {"config": config, "data": self.dataset.hash, **start}
+        built = dataclasses.asdict(self.moving.model.config)  # type: ignore[call-overload]
+        parts = {"train": len(self.dataset.train), "validation": len(self.dataset.validation)}
+        data = {"data": self.dataset.hash, "structures": parts}
+        return {"config": config, "model": built, **data, **start}
 
     def fit(self, *, progress: bool) -> None:
         """Run the epochs that are still to be done."""
@@ -115,6 +120,8 @@ class Run:
         clock = Clock(state.seconds)
         saved = state.seconds
         curves = LiveCurves(self.folder / CURVES, title=self.config.name)
+        if self.team.leads:
+            keep_lines(self.diary, state.epoch)
         with (
             deferred_signals(held=1 if self.team.size == 1 else 100) as stopped,
             tqdm(
@@ -128,7 +135,7 @@ class Run:
             while not self._finished():
                 order = epoch_order(len(self.train_graphs), seed=run.seed, epoch=state.epoch)
                 batches = plan_batches(self.train_graphs, order, run)
-                while state.batch < len(batches):
+                while state.batch < len(batches) and not (state.batch and self._out_of_time()):
                     self._step(batches[state.batch], self._progress(len(batches)))
                     state.seconds, stop = self.team.agree(clock.seconds, stop=stopped())
                     if stop or state.seconds - saved >= 60 * run.checkpoint_minutes:
@@ -140,7 +147,7 @@ class Run:
                 if self.team.leads:
                     curves.update(state.rows, best=state.best_epoch)
                 bar.update()
-                bar.set_postfix_str(short_line(state.rows[-1]))
+                bar.set_postfix_str(short_line(state.rows))
         self.save()
 
     def save(self) -> None:
@@ -150,8 +157,15 @@ class Run:
         self.team.wait()
 
     def finish(self) -> Path:
-        """Evaluate the best weights and write model, card and pictures."""
+        """Evaluate the best weights and write model, card and pictures.
+
+        Raises
+        ------
+        InputError
+            If there are none, because no validation had a finite error.
+        """
         state, model = self.moving.state, self.moving.model
+        require_best(state)
         put_weights(model, self.moving.best)
         machine: dict[str, Any] = {"device": self.team.device.type}
         if self.team.size > 1:
@@ -164,9 +178,9 @@ class Run:
             machine=machine,
         )
         if self.team.leads:
+            finish_run(self.config, self.dataset, self.moving, outcome, self.folder)
             picture = self.folder / CURVES
             plot_learning_curves(state.rows, picture, title=self.config.name, best=state.best_epoch)
-            finish_run(self.config, self.dataset, self.moving, outcome, self.folder)
         self.team.wait()
         return self.folder / "model"
 
@@ -195,7 +209,7 @@ class Run:
             )
             loss.backward()
         sums = self.team.total(step_sums(errors, loss))
-        _require_finite(float(sums[-1]), state)
+        require_finite(float(sums[-1]), state)
         self.team.add_gradients(moving.model)
         if config.optimizer.clip_gradient is not None:
             torch.nn.utils.clip_grad_norm_(
@@ -208,14 +222,16 @@ class Run:
         state.batch += 1
 
     def _end_epoch(self, clock: Clock) -> None:
-        """Validate, choose, log."""
-        state = self.moving.state
+        """Validate, choose, log. The last epoch is validated whatever its number."""
+        state, run = self.moving.state, self.config.run
         row = training_row(state.epoch, state.steps, state.sums)
-        if (state.epoch + 1) % self.config.run.validate_every == 0:
+        state.seconds, _ = self.team.agree(clock.seconds, stop=False)
+        last = state.epoch + 1 >= run.epochs or self._out_of_time()
+        if last or (state.epoch + 1) % run.validate_every == 0:
             metrics = self._validate()
             row |= validation_entries(metrics)
             self._judge(metrics)
-        state.seconds, _ = self.team.agree(clock.seconds, stop=False)
+            state.seconds, _ = self.team.agree(clock.seconds, stop=False)
         row["seconds"] = round(state.seconds, 1)
         state.rows.append(row)
         state.epoch, state.batch, state.sums = state.epoch + 1, 0, {}
@@ -238,7 +254,7 @@ class Run:
         state, optimizer = self.moving.state, self.config.optimizer
         overall = metrics.overall
         score = 1e-3 * (overall.force_mae + self.config.run.select_energy * overall.energy_mae)
-        if state.best_score is None or score < state.best_score:
+        if math.isfinite(score) and (state.best_score is None or score < state.best_score):
             state.best_score, state.best_epoch = score, state.epoch
             state.stale = state.waited = 0
             self.moving.best = {k: v.clone() for k, v in self.moving.mean.weights.items()}
@@ -256,25 +272,17 @@ class Run:
         by_time = state.seconds / (60 * run.minutes) if run.minutes else 0.0
         return min(max(by_steps, by_time), 1.0)
 
+    def _out_of_time(self) -> bool:
+        minutes = self.config.run.minutes
+        return minutes is not None and self.moving.state.seconds >= 60 * minutes
+
     def _finished(self) -> bool:
         run, state = self.config.run, self.moving.state
         if state.epoch == 0:
             return False  # whatever the limits, no untrained model is shipped
-        if run.minutes and state.seconds >= 60 * run.minutes:
+        if self._out_of_time():
             return True
         if run.patience is not None and state.waited >= run.patience:
             _log.info("stopped early: no improvement in %d validations", state.waited)
             return True
         return state.epoch >= run.epochs
-
-
-def _require_finite(loss: float, state: RunState) -> None:
-    if not math.isfinite(loss):
-        raise InputError(
-            explain(
-                f"The loss is {loss} at step {state.steps} (epoch {state.epoch})",
-                "the training diverged",
-                "Lower optimizer.learning_rate or optimizer.clip_gradient and start anew "
-                "(resume=False, or --fresh)",
-            )
-        )

@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from ase.io import write
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -208,7 +209,7 @@ def test_early_stopping_waits_as_long_as_it_was_told(config, tmp_path):
     assert len(rows(tmp_path / "run")) == 3  # the first is best, then two in vain
 
 
-def test_a_time_limit_ends_the_run_after_its_epoch(config, tmp_path):
+def test_a_time_limit_ends_the_run(config, tmp_path):
     config = replaced(config, run={"minutes": 1e-6, "epochs": 10_000})
     run(config, tmp_path / "run")
     assert len(rows(tmp_path / "run")) == 1
@@ -252,3 +253,106 @@ def test_metrics_equal_errors_counted_by_hand(config, copper, tmp_path):
     half = np.abs(force[0::2]).mean() * 1e3
     assert metrics.groups["hot"].force_mae == pytest.approx(half, rel=1e-4)
     assert "hot" in str(metrics)
+
+
+def weights(folder, name="model/weights.safetensors"):
+    return load_file(folder / name)
+
+
+@pytest.mark.parametrize("keys", [{"epochs": 2}, {"minutes": 1e-6}])
+def test_a_run_too_short_for_a_validation_does_not_ship_the_untrained_model(config, tmp_path, keys):
+    """The last epoch is validated, whatever ``validate_every`` says."""
+    config = replaced(config, run={"validate_every": 5, **keys})
+    run(config, tmp_path / "run")
+    assert rows(tmp_path / "run")[-1]["valid_energy_mae"] != "nan"
+    saved = weights(tmp_path / "run", "checkpoint.safetensors")
+    shipped = weights(tmp_path / "run")
+    assert all(torch.equal(shipped[k], saved[f"mean/{k}"]) for k in shipped if f"mean/{k}" in saved)
+    assert read_card(tmp_path / "run" / "model").training["best_epoch"] >= 0
+
+
+def test_a_time_limit_does_not_wait_for_the_end_of_a_long_epoch(config, tmp_path):
+    config = replaced(config, run={"minutes": 1e-6})
+    folder = run(config, tmp_path / "run")
+    assert read_card(folder).training["steps"] == 1  # of four in an epoch
+
+
+def test_validation_errors_that_are_not_finite_are_never_the_best(config, tmp_path, monkeypatch):
+    validate, count = Run._validate, 0
+
+    def failing_at_first(self):
+        nonlocal count
+        count += 1
+        metrics = validate(self)
+        worst = dataclasses.replace(metrics.overall, force_mae=float("nan"))
+        return dataclasses.replace(metrics, overall=worst) if count == 1 else metrics
+
+    config = replaced(config, run={"epochs": 3})
+    monkeypatch.setattr(Run, "_validate", failing_at_first)
+    assert read_card(run(config, tmp_path / "run")).training["best_epoch"] > 0
+    monkeypatch.setattr(Run, "_validate", lambda self: failing_always(validate(self)))
+    with pytest.raises(InputError, match="No validation error was finite"):
+        run(config, tmp_path / "never")
+    assert not (tmp_path / "never" / "model").exists()
+
+
+def failing_always(metrics):
+    worst = dataclasses.replace(metrics.overall, energy_mae=float("nan"))
+    return dataclasses.replace(metrics, overall=worst)
+
+
+def test_the_diary_of_a_resumed_run_has_every_epoch_once(config, tmp_path, monkeypatch):
+    """A run killed long after its last checkpoint repeats epochs, but does not tell them twice."""
+    config = replaced(config, run={"epochs": 4, "checkpoint_minutes": 60.0})
+    run(config, tmp_path / "whole")
+    end = Run._end_epoch
+
+    def killing(self, clock):
+        end(self, clock)
+        if self.moving.state.epoch == 3:
+            raise Killed
+
+    monkeypatch.setattr(Run, "_end_epoch", killing)
+    with pytest.raises(Killed):
+        run(config, tmp_path / "killed")
+    monkeypatch.undo()
+    run(config, tmp_path / "killed")
+    epochs = [
+        [line.split()[1] for line in (tmp_path / name / "training.log").read_text().splitlines()]
+        for name in ("whole", "killed")
+    ]
+    assert epochs == [["0", "1", "2", "3"]] * 2
+
+
+def test_the_same_structures_divided_otherwise_are_another_run(config, copper, tmp_path):
+    """The hash of the data is one of all of them; who learns from which must be the same too."""
+    parts = (copper[:6], copper[6:9], copper[9:])
+    for name, part in zip("abc", parts, strict=True):
+        write(tmp_path / f"{name}.extxyz", part)
+    files = {name: str(tmp_path / f"{name}.extxyz") for name in "abc"}
+    one = replaced(
+        config,
+        data={"train": (files["a"], files["b"]), "validation": (files["c"],)},
+        run={"epochs": 1},
+    )
+    run(one, tmp_path / "run")
+    other = replaced(one, data={"train": (files["a"],), "validation": (files["b"], files["c"])})
+    with pytest.raises(InputError, match=r"structures\.train, structures\.validation"):
+        run(other, tmp_path / "run")
+
+
+def test_a_checkpoint_of_a_model_with_other_options_is_refused(config, tmp_path):
+    """Options that the data decide may come out differently in another version."""
+    config = replaced(config, run={"epochs": 1})
+    run(config, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["run"])
+    tensors = load_file(path)
+    header["identity"]["model"]["core_span"][0] += 0.01
+    save_file(tensors, path, metadata={"run": json.dumps(header)})
+    with pytest.raises(InputError, match=r"different: model\.core_span"):
+        run(config, tmp_path / "run")
+    del header["identity"]["model"], header["identity"]["structures"]  # as older versions wrote it
+    save_file(tensors, path, metadata={"run": json.dumps(header)})
+    run(config, tmp_path / "run")
