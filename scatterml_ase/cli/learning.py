@@ -97,9 +97,13 @@ class Uncertainty:
 
     def run(self) -> None:
         """Fit, store, and show how good it is."""
-        from scatterml_ase.training.reliability import plot_reliability
+        from scatterml_ase.atomic_write import writable_folder
+        from scatterml_ase.training.reliability import plot_reliability, require_picture
         from scatterml_ase.training.uncertainty import dataset_of, fit_committee
 
+        if self.picture is not None:
+            require_picture(self.picture)  # now, not after the work
+        writable_folder(self.folder, create=False)
         dataset = dataset_of(self.folder, self.data, config=self.config)
         quiet = self.terminal.quiet
         judged = fit_committee(
@@ -109,7 +113,8 @@ class Uncertainty:
             plot_reliability(judged, self.picture, title=self.folder.resolve().name)
         if not quiet:
             print(f"\nOn the validation structures:\n{judged}\n")
-            print(f'The committee is in {self.folder}: CommitteeCalculator("{self.folder}")')
+            folder = self.folder.resolve()
+            print(f'The committee is in {self.folder}: CommitteeCalculator("{folder}")')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,9 +196,14 @@ class Select:
         """Choose, write, and say why."""
         from scatterml_ase.atomic_write import writable_folder
         from scatterml_ase.training.data import read_structures
-        from scatterml_ase.training.selection import select_structures, write_selection
+        from scatterml_ase.training.selection import (
+            require_format,
+            select_structures,
+            write_selection,
+        )
 
         writable_folder(self.output.parent, create=False)  # now, not after the work
+        require_format(self.output)
         pool = [atoms for name in self.pool for atoms in read_structures(name)]
         selection = select_structures(
             pool,

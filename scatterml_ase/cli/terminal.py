@@ -39,7 +39,7 @@ def set_up_messages(*, quiet: bool) -> None:
     for handler in list(logger.handlers):
         if handler.get_name() == "cli":
             logger.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines()
     handler.set_name("cli")
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
@@ -51,8 +51,22 @@ def set_up_messages(*, quiet: bool) -> None:
     warnings.showwarning = _show_warning
 
 
+class _Lines(logging.Handler):
+    """Writes lines to stderr, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        _write_line(self.format(record))
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    print(f"Warning: {message}", file=sys.stderr)
+    _write_line(f"Warning: {message}")
+
+
+def _write_line(text: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
 
 
 @contextmanager
@@ -69,7 +83,12 @@ def sigterm_unwinds() -> Iterator[None]:
 
 
 def folder_stem(structure: str) -> str:
-    """Name the output folder: ``data/Si.cif.gz`` gives ``Si``, ``NaCl:rocksalt:5.64`` ``NaCl``."""
+    """Name the output folder: ``data/Si.cif.gz`` gives ``Si``, ``NaCl:rocksalt:5.64`` ``NaCl``.
+
+    A calculator ``model:runs/mine`` gives ``mine``.
+    """
+    if structure.startswith("model:"):
+        structure = str(Path(structure.removeprefix("model:")).resolve())
     name = Path(structure).name if Path(structure).exists() else structure.partition(":")[0]
     name = re.sub(r"\.(gz|bz2|xz)$", "", name)
     return re.sub(r"[^\w.+-]", "_", Path(name).stem) or "structure"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -57,35 +59,43 @@ class Nearest:
 
 
 class Leverage:
-    """log det of the information matrix of the known atoms, and what each structure adds."""
+    """log det of the information matrix of the known atoms, and what each structure adds.
+
+    The matrix has a block for each species of the pool, and so has what a structure adds.
+    """
 
     def __init__(self, pool: Surroundings, known: Surroundings) -> None:
-        self.scatter = _scatter(pool, pool.numbers)  # [structure, p, p]
-        everything = _scatter(known, pool.numbers).sum(axis=0)
-        mean = self.scatter.sum(axis=0) / len(pool.points)
-        prior = _PRIOR * np.trace(mean) / len(mean)
-        self.information = everything + prior * np.eye(len(mean))
+        species = np.unique(pool.numbers)
+        self.scatter = _scatter(pool, species)  # [structure, species, p, p]
+        self.information = _sum(known, species, slice(None))  # [species, p, p]
+        square = float((pool.points**2).sum()) + len(pool.points)
+        size = self.information.shape[0] * self.information.shape[1]
+        prior = _PRIOR * square / (len(pool.points) * size)
+        self.information += prior * np.eye(self.information.shape[1])
 
     def gains(self) -> np.ndarray:
         """Return the rise of the log determinant by each structure (structures,)."""
-        before = np.linalg.slogdet(self.information)[1]
-        after = np.array([np.linalg.slogdet(self.information + s)[1] for s in self.scatter])
-        return after - before
+        before = np.linalg.slogdet(self.information)[1].sum()
+        after = [np.linalg.slogdet(self.information + s)[1].sum() for s in self.scatter]
+        return np.array(after) - before
 
     def add(self, structure: int) -> None:
         """Count a structure of the pool among the known."""
         self.information = self.information + self.scatter[structure]
 
 
-def _scatter(found: Surroundings, numbers: np.ndarray) -> np.ndarray:
-    """Return Σ x xᵀ of each structure (structures, p, p), x with a block for each species."""
-    species = np.unique(numbers)
+def _scatter(found: Surroundings, species: np.ndarray) -> np.ndarray:
+    """Return Σ x xᵀ of each structure (structures, species, p, p)."""
     size = found.points.shape[1] + 1
-    scatter = np.zeros((found.structures, size * len(species), size * len(species)))
-    x = np.column_stack([found.points, np.ones(len(found.points))])
-    for structure in range(found.structures):
-        for place, number in enumerate(species):
-            own = x[(found.owner == structure) & (found.numbers == number)]
-            block = slice(size * place, size * (place + 1))
-            scatter[structure, block, block] = own.T @ own
+    scatter = np.zeros((found.structures, len(species), size, size))
+    ends = np.searchsorted(found.owner, np.arange(found.structures + 1))  # owner is sorted
+    for structure, (start, stop) in enumerate(pairwise(ends)):
+        scatter[structure] = _sum(found, species, slice(start, stop))
     return scatter
+
+
+def _sum(found: Surroundings, species: np.ndarray, atoms: slice) -> np.ndarray:
+    """Return Σ x xᵀ (species, p, p) of some atoms, x with a one at its end."""
+    x = np.column_stack([found.points[atoms], np.ones(len(found.points[atoms]))])
+    parts = [x[found.numbers[atoms] == number] for number in species]
+    return np.stack([part.T @ part for part in parts])

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from torch import nn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.graph import batch_graphs
 from scatterml_ase.nn.derivatives import energies_forces_stress
 from scatterml_ase.training.batches import labelled_graph
 from scatterml_ase.training.config import DataConfig
-from scatterml_ase.training.data import Frame, label_frame
+from scatterml_ase.training.data import Frame, label_frame, require_species
 
 _MOST_ROWS = 40  # of a table that is still read
 _HEAD = f"{'group':<16}{'structures':>11}{'E MAE':>9}{'RMSE':>9}{'F MAE':>9}{'RMSE':>9}{'S MAE':>9}"
@@ -115,14 +117,20 @@ def evaluate_dataset(
     Raises
     ------
     InputError
-        If a structure lacks a label or has one that is not finite.
+        If there is no structure, or one has a species that the model does not know, lacks a label
+        or has one that is not finite.
     """
+    if len(frames) == 0:
+        raise InputError(
+            explain("There are no structures", "an error over none is no number", "Pass some")
+        )
     keys = keys or DataConfig(train=())
     labelled: list[Frame] = []
     for number, frame in enumerate(frames):
         if isinstance(frame, Atoms):
             frame = label_frame(frame, keys, origin=f"structure {number}")
         labelled.append(frame)
+    require_species(labelled, model_species(model), who="The model")
     graphs = [labelled_graph(frame, model_cutoff(model)) for frame in labelled]
     predictions = predict(model, graphs, progress=progress)
     return summarize(labelled, predictions)
@@ -153,15 +161,23 @@ def summarize(frames: Sequence[Frame], predictions: Sequence[Prediction]) -> Dat
     """Compute the accuracy of predictions: overall, per group, and per set of species."""
     pairs = list(zip(frames, predictions, strict=True))
     groups: dict[str, Accuracy] = {}
-    for label in (lambda frame: frame.group, _species_label):
-        names = sorted({label(frame) for frame in frames})
-        if 1 < len(names) <= _MOST_ROWS:
-            groups |= {name: _accuracy([p for p in pairs if label(p[0]) == name]) for name in names}
+    for label in (_group_label, _species_label):
+        members: dict[str, list[tuple[Frame, Prediction]]] = {}
+        for pair in pairs:
+            members.setdefault(label(pair[0]), []).append(pair)
+        if 1 < len(members) <= _MOST_ROWS:
+            groups |= {name: _accuracy(members[name]) for name in sorted(members)}
     return DatasetMetrics(_accuracy(pairs), groups)
 
 
+def _group_label(frame: Frame) -> str:
+    """Return the name of a group's row, never that of a row which means something else."""
+    return f"group {frame.group}" if frame.group in ("all", "units") else frame.group
+
+
 def _species_label(frame: Frame) -> str:
-    return "species " + "-".join(sorted(set(frame.atoms.get_chemical_symbols())))
+    symbols = sorted(chemical_symbols[z] for z in np.unique(frame.atoms.numbers))
+    return "species " + "-".join(symbols)
 
 
 def _accuracy(pairs: Sequence[tuple[Frame, Prediction]]) -> Accuracy:
@@ -197,6 +213,12 @@ def _plain(row: Accuracy) -> dict[str, Any]:
         key: None if isinstance(value, float) and np.isnan(value) else round(value, 3)
         for key, value in values.items()
     }
+
+
+def model_species(model: nn.Module) -> tuple[int, ...]:
+    """Return the atomic numbers a model knows."""
+    config: Any = model.config
+    return tuple(config.species)
 
 
 def model_cutoff(model: nn.Module) -> float:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scatterml_ase.atomic_write import atomic_write
+from scatterml_ase.atomic_write import atomic_write, writable_folder
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.training.calibration import Judged, coverage, spread_quality
 
 if TYPE_CHECKING:
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
 
 _ENERGY, _FORCE = "#2e6f95", "#d1495b"
 _BINS = 12
+
+
+def require_picture(path: Path) -> None:
+    """Refuse the name of a picture that cannot be written, before the work.
+
+    Raises
+    ------
+    InputError
+        If its folder cannot be written into, or matplotlib does not know its suffix.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    writable_folder(path.parent, create=False)
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.removeprefix(".").lower() not in known:
+        fix = f"Use one of {', '.join(known)} as suffix"
+        raise InputError(explain(f"Cannot draw {str(path)!r}", "no such format is known", fix))
 
 
 def plot_reliability(judged: Judged, path: str | Path, *, title: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import write
-from ase.io.formats import UnknownFileTypeError
+from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 from torch import nn
 
 from scatterml_ase.atomic_write import atomic_write
@@ -20,6 +20,8 @@ from scatterml_ase.training.coverage import Leverage, Nearest
 from scatterml_ase.training.surroundings import surroundings
 
 Method = Literal["farthest", "leverage"]
+
+_FORMATS = "Use a name in .extxyz or .traj"
 
 
 @dataclass(frozen=True)
@@ -136,15 +138,13 @@ def select_structures(
             leverage.add(best)
     left = nearest.of_structures()
     if len(chosen) < count:
-        warn(
-            explain(
-                f"Only {len(chosen)} of the {count} structures asked for were chosen",
-                f"all atoms of the other {len(pool) - len(chosen)} are within {min_distance} of "
-                "known surroundings",
-                "Make the pool richer (hotter, longer, strained), or lower min_distance",
-            ),
-            AccuracyWarning,
-        )
+        others = len(pool) - len(chosen)
+        why = f"all atoms of the other {others} are within {min_distance} of known surroundings"
+        fix = "Make the pool richer (hotter, longer, strained), or lower min_distance"
+        if not others:
+            why, fix = f"the pool has no more than {len(pool)}", "Make the pool larger"
+        what = f"Only {len(chosen)} of the {count} structures asked for were chosen"
+        warn(explain(what, why, fix), AccuracyWarning)
     reasons = tuple(_reason(pool[index], atom, distance) for index, _, distance, atom in chosen)
     rest = np.delete(left, [index for index, *_ in chosen])
     return Selection(
@@ -158,6 +158,23 @@ def select_structures(
     )
 
 
+def require_format(path: str | Path) -> None:
+    """Refuse a file name whose format cannot hold several structures, before the work.
+
+    Raises
+    ------
+    InputError
+        If ASE knows no such format or cannot write it.
+    """
+    try:
+        found = get_ioformat(filetype(str(path), read=False))
+        why = "" if found.can_write and not found.single else f"{found.name} is no format for this"
+    except UnknownFileTypeError as error:
+        why = f"ASE knows no such format ({error})"
+    if why:
+        raise InputError(explain(f"Cannot write {str(path)!r}", why, _FORMATS))
+
+
 def write_selection(selection: Selection, pool: Sequence[Atoms], path: str | Path) -> None:
     """Write the chosen structures, the most wanted first, in the format of the file's name.
 
@@ -168,6 +185,7 @@ def write_selection(selection: Selection, pool: Sequence[Atoms], path: str | Pat
     InputError
         If the file cannot be written.
     """
+    require_format(path)
     images = []
     for index, why in zip(selection.indices, selection.reasons, strict=True):
         atoms = pool[index].copy()
@@ -178,7 +196,7 @@ def write_selection(selection: Selection, pool: Sequence[Atoms], path: str | Pat
             write(temporary, images)
         except (ValueError, OSError, UnknownFileTypeError) as error:
             raise InputError(
-                explain(f"Cannot write {str(path)!r}", str(error), "Use a name in .extxyz or .traj")
+                explain(f"Cannot write {str(path)!r}", str(error), _FORMATS)
             ) from error
 
 
@@ -202,6 +220,11 @@ def _require(pool: Sequence[Atoms], count: int, method: str) -> None:
     if len(pool) == 0:
         raise InputError(
             explain("The pool is empty", "there is nothing to choose from", "Pass structures")
+        )
+    empty = [number for number, atoms in enumerate(pool) if len(atoms) == 0]
+    if empty:
+        raise InputError(
+            explain(f"Structure {empty[0]} of the pool has no atoms", "nothing to tell", "Drop it")
         )
     if count < 1:
         raise InputError(

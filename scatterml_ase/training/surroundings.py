@@ -144,7 +144,7 @@ def _principal(values: np.ndarray, most: int) -> np.ndarray:
     """Return the leading principal components (atoms, k), signs fixed."""
     variances, axes = np.linalg.eigh(values.T @ values / len(values))
     variances, axes = variances[::-1], axes[:, ::-1]
-    share = np.cumsum(variances) / variances.sum()
+    share = np.cumsum(variances) / max(variances.sum(), np.finfo(float).tiny)  # 0: all are alike
     count = min(most, int(np.searchsorted(share, _KEPT)) + 1, len(variances))
     axes = axes[:, :count] * np.sign(axes[np.abs(axes).argmax(axis=0), range(len(axes))][:count])
     points: np.ndarray = values @ axes

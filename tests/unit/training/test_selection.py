@@ -9,7 +9,7 @@ from ase.build import bulk
 
 from scatterml_ase.errors import AccuracyWarning, InputError
 from scatterml_ase.potential.model import E3NNPotential
-from scatterml_ase.training.selection import select_structures
+from scatterml_ase.training.selection import require_format, select_structures
 from scatterml_ase.training.surroundings import surroundings
 
 
@@ -71,6 +71,45 @@ def test_the_gain_is_the_rise_of_the_log_determinant(pool):
     assert chosen.scores.sum() == pytest.approx(rise, rel=1e-6)
 
 
+def test_every_species_has_its_part_of_the_gain(pool):
+    """The blocks of the species give the log determinant of the whole matrix."""
+    alloys = [atoms.copy() for atoms in pool]
+    for number, atoms in enumerate(alloys):
+        atoms.numbers[: number % 3] = 13
+    chosen = select_structures(alloys, 2, known=alloys[5:7], method="leverage")
+    found, known = surroundings(None, alloys, alloys[5:7])
+    size = found.points.shape[1] + 1
+
+    def rows(part):
+        x = np.zeros((len(part.points), 2 * size))
+        for row, (point, number) in enumerate(zip(part.points, part.numbers, strict=True)):
+            start = size * (number == 29)
+            x[row, start : start + size] = [*point, 1]
+        return x
+
+    x = rows(found)
+    prior = 1e-3 * np.trace(x.T @ x / len(x)) / x.shape[1] * np.eye(x.shape[1])
+    before = prior + rows(known).T @ rows(known)
+    both = x[np.isin(found.owner, chosen.indices)]
+    rise = np.linalg.slogdet(before + both.T @ both)[1] - np.linalg.slogdet(before)[1]
+    assert chosen.scores.sum() == pytest.approx(rise, rel=1e-6)
+
+
+def test_a_pool_that_is_too_small_is_not_called_too_poor(pool):
+    with pytest.warns(AccuracyWarning, match=r"Only 2 of the 5.*the pool has no more than 2"):
+        select_structures(pool[5:7], 5)
+
+
+def test_a_pool_of_one_atom_can_be_chosen_from():
+    assert select_structures([bulk("Cu")], 1).indices == (0,)
+
+
+@pytest.mark.parametrize("name", ["x.nonsense", "x", "POSCAR"])
+def test_a_file_that_cannot_hold_the_choice_is_refused(name):
+    with pytest.raises(InputError, match=r"Cannot write .*\.extxyz or \.traj"):
+        require_format(name)
+
+
 def test_copies_of_what_is_known_are_never_chosen(pool):
     for method in ("farthest", "leverage"):
         with pytest.warns(AccuracyWarning, match="Only 2 of the 4"):
@@ -130,6 +169,7 @@ def test_the_table_tells_why(pool):
     ("options", "words"),
     [
         ({"pool": []}, "pool is empty"),
+        ({"pool": [bulk("Cu"), Atoms()]}, "Structure 1 of the pool has no atoms"),
         ({"count": 0}, "0 structures"),
         ({"method": "random"}, "'random'"),
         ({"uncertainty": lambda _: float("nan")}, "uncertainty of structure 0 is nan"),
