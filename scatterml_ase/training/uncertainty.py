@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from scatterml_ase.card import Card
+from scatterml_ase.card import Card, read_card
 from scatterml_ase.companions import save_companion
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.nn.readout import Readout
@@ -30,7 +30,7 @@ from scatterml_ase.training.calibration import (
     surprise,
 )
 from scatterml_ase.training.config import read_config
-from scatterml_ase.training.data import Frame
+from scatterml_ase.training.data import Frame, require_species
 from scatterml_ase.training.known_ground import QUANTILE, fit_measure
 from scatterml_ase.training.last_layer import Posterior, normal_matrix
 from scatterml_ase.training.metrics import model_cutoff, predict
@@ -81,7 +81,7 @@ def fit_committee(
     InputError
         If the model's last layer is not linear, or the data do not fit it.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # a bare name would mean a shipped model of that name
     model = load_model(folder, "float64")
     card: Any = model.card
     _check(model, card, dataset, members)
@@ -136,7 +136,13 @@ def dataset_of(
         Data files, instead of those the training file names.
     config
         The training file; ``training.toml`` in the folder of the model by default.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no model, there is no training file, or the data cannot be used.
     """
+    card = read_card(folder)
     path = Path(config) if config is not None else Path(folder) / "training.toml"
     if not path.is_file():
         raise InputError(
@@ -146,7 +152,11 @@ def dataset_of(
                 "Name it (--config FILE), or keep it as training.toml in the model's folder",
             )
         )
-    return load_dataset(read_config(path, data=data))
+    run = read_config(path, data=data)
+    part = card.training.get("fraction")  # may have been chosen on the command line
+    if part is not None:
+        run = replace(run, data=replace(run.data, fraction=float(part)))
+    return load_dataset(run)
 
 
 def judge(
@@ -253,6 +263,7 @@ def _noise(model: nn.Module, frames: Sequence[Frame]) -> tuple[list[float], list
 
 
 def _check(model: nn.Module, card: Card, dataset: Dataset, members: int) -> None:
+    require_species([*dataset.train, *dataset.validation], card.species, who="The model")
     if members < 2:
         raise InputError(
             explain(f"members = {members}", "a spread needs at least two", "Pass 8, or more")

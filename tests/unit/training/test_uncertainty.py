@@ -170,9 +170,53 @@ def test_one_member_is_refused(run):
         fit_committee(run[0], load_dataset(run[1]), members=1)
 
 
-def test_a_model_without_a_training_file_is_explained(tmp_path):
+def test_a_model_without_a_training_file_is_explained(run, tmp_path):
+    folder = Path(shutil.copytree(run[0], tmp_path / "toy"))
+    (folder / "training.toml").unlink()
     with pytest.raises(InputError, match=r"no training file .*training\.toml"):
-        dataset_of(tmp_path)
+        dataset_of(folder)
+    with pytest.raises(InputError, match=r"nowhere' cannot be loaded"):
+        dataset_of(tmp_path / "nowhere")
+
+
+def test_a_part_chosen_on_the_command_line_is_known_from_the_card(run, tmp_path):
+    folder = Path(shutil.copytree(run[0], tmp_path / "toy"))
+    data = run[1].data.train
+    whole = dataset_of(folder, data)
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card["training"]["fraction"] = 0.5
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    part = dataset_of(folder, data)
+    assert len(part.train) == len(whole.train) // 2
+    assert len(part.validation) == len(whole.validation)
+
+
+def test_a_folder_with_the_name_of_a_shipped_model_is_the_folder(run, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(run[0], tmp_path / "cu"))
+    monkeypatch.chdir(tmp_path)
+    weights = load_model(folder).card.sha256
+    fit_committee("cu", load_dataset(run[1]), members=2)
+    assert load_model(folder).card.sha256 == weights
+    assert CommitteeCalculator(folder).parameters["committee"] == 2
+
+
+def test_data_of_other_species_are_refused(run, tmp_path):
+    dataset = load_dataset(run[1])
+    frame = dataset.validation[0]
+    gold = frame.atoms.copy()
+    gold.numbers[0] = 79
+    dataset = dataclasses.replace(dataset, validation=[dataclasses.replace(frame, atoms=gold)])
+    with pytest.raises(InputError, match=r"contains Au: The model knows Cu only"):
+        fit_committee(run[0], dataset)
+
+
+@pytest.mark.parametrize("name", ["x.nonsense", "no/x.png"])
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(run, tmp_path, name, capsys):
+    before = (run[0] / "card.json").read_text(encoding="utf-8")
+    arguments = ["uncertainty", str(run[0]), "--data", str(run[1].data.train[0])]
+    assert cli.main([*arguments, "--picture", str(tmp_path / name)]) == 2
+    assert "Cannot" in capsys.readouterr().err
+    assert (run[0] / "card.json").read_text(encoding="utf-8") == before
 
 
 def test_the_command_fits_shows_and_draws(run, tmp_path, capsys):
