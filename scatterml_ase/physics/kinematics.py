@@ -46,6 +46,16 @@ def incident_and_final(
     return fixed + energy_transfer, fixed
 
 
+def reachable_transfer(
+    energy_transfer: np.ndarray, fixed_energy: float, geometry: Geometry
+) -> np.ndarray:
+    """Return energy transfers in meV, moved to the nearest at which both energies are positive."""
+    limit = 0.999 * fixed_energy
+    if geometry == "direct":
+        return np.minimum(energy_transfer, limit)
+    return np.maximum(energy_transfer, -limit)
+
+
 def border(
     energy_transfer: np.ndarray,
     fixed_energy: float,
@@ -96,17 +106,68 @@ def measured(
     return seen & possible
 
 
+def wavevector_sigma(
+    q: np.ndarray,
+    energy_transfer: np.ndarray,
+    fixed_energy: float,
+    geometry: Geometry,
+    *,
+    two_theta_sigma: float = 0.0,
+    fixed_energy_sigma: float = 0.0,
+) -> np.ndarray:
+    """Return the standard deviation of |Q| in Å⁻¹, shape (q, energy).
+
+    An angle that is off by δ changes |Q| by k_i k_f sin 2θ δ/Q. A fixed energy that is off by δE
+    changes k_i and k_f by δE/(2ck), c = ħ²/2mₙ, at the same energy transfer (whose own error is
+    the energy resolution). Both are independent.
+
+    Parameters
+    ----------
+    q, energy_transfer
+        |Q| in Å⁻¹ and E in meV, shapes (q,) and (energy,).
+    fixed_energy, geometry
+        E_i (direct) or E_f (indirect) in meV.
+    two_theta_sigma
+        Standard deviation of the scattering angle in degrees.
+    fixed_energy_sigma
+        Standard deviation of the fixed energy in meV.
+
+    Returns
+    -------
+    np.ndarray
+        0 at points that no scattering angle reaches.
+    """
+    ki, kf = (wavenumber(x) for x in incident_and_final(energy_transfer, fixed_energy, geometry))
+    length = np.asarray(q, dtype=float)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = (ki**2 + kf**2 - length**2) / (2 * ki * kf)
+        by_angle = ki * kf * np.sqrt(1 - cosine**2) * np.radians(two_theta_sigma)
+        slope = (ki - kf * cosine) / ki + (kf - ki * cosine) / kf
+        by_energy = slope * fixed_energy_sigma / (2 * HBAR2_PER_2_NEUTRON_MASS)
+        sigma = np.hypot(by_angle, by_energy) / length
+    return np.where(np.isfinite(sigma), sigma, 0.0)
+
+
+def ring_borders(two_theta: AngleRanges) -> tuple[np.ndarray, np.ndarray]:
+    """Return inner and outer angles in degrees, shape (range,) each; a single angle gets 0.002°."""
+    inner, outer = np.array(two_theta, dtype=float).T
+    alone = np.where(outer > inner, 0.0, 0.001)
+    return np.maximum(inner - alone, 0.0), np.minimum(outer + alone, 180.0)
+
+
 def check_two_theta(two_theta: AngleRanges) -> list[tuple[float, float]]:
     """Return ranges of 2θ as given, after checking that they lie within 0° … 180°.
+
+    A range may be a single angle: from and to are then equal.
 
     Raises
     ------
     InputError
-        If a range is empty or outside.
+        If a range is the wrong way round or outside.
     """
     ranges = [(float(first), float(last)) for first, last in two_theta]
     for first, last in ranges:
-        if not 0 <= first < last <= 180:
+        if not 0 <= first <= last <= 180:
             raise InputError(
                 explain(
                     f"The scattering-angle range {first}° … {last}° is not possible",

@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
-from importlib.resources import files
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import kinematics
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM
-from scatterml_ase.scattering.resolution import (
-    Aperture,
-    DiskChopper,
-    FermiChopper,
-    IkedaCarpenterPulse,
-    MeasuredPulse,
-    PolynomialResolution,
-    PulseWidth,
-    Resolution,
-    TimeOfFlightResolution,
-)
+from scatterml_ase.physics.rebinning import ring_overlaps
+from scatterml_ase.results.cut import SqwCut
+from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.scattering import instrument_checks, instrument_files
+from scatterml_ase.scattering.bank_spectra import bank_name, bank_spectra
+from scatterml_ase.scattering.fitted_resolution import Width, custom_resolution
+from scatterml_ase.scattering.resolution import Resolution
 
-_PULSES = {
-    "measured": MeasuredPulse,
-    "ikeda_carpenter": IkedaCarpenterPulse,
-    "fermi": FermiChopper,
-    "disk": DiskChopper,
-}
+Angles = float | tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A time-of-flight spectrometer of direct geometry.
+    """A spectrometer of direct geometry (E_i is fixed) or of indirect geometry (E_f is fixed).
 
     ``Instrument.load("ARCS")`` gives one of the known ones, :meth:`custom` any other.
-    Calculated widths run 10–20 % below those measured on vanadium: see ``width_scale``.
+    Widths calculated for direct geometry run 10–20 % below those measured on vanadium: see
+    ``width_scale``.
 
     Parameters
     ----------
     name
         As users call it.
     two_theta
-        Ranges (from, to) of scattering angles with detectors, in degrees.
+        Ranges (from, to) of scattering angles with detectors, in degrees; a single angle has equal
+        ends. Between ranges there are gaps.
     resolution
         Gives the energy resolution; None for a sharp instrument.
     incident_energy_range
@@ -53,9 +43,16 @@ class Instrument:
     width_scale
         Factor on every calculated width.
     geometry
-        ``"direct"``: E_i is fixed.
+        ``"direct"``: E_i is fixed, by the user's choice. ``"indirect"``: E_f is, by crystals.
     sources
         Where the numbers are from, and when they were read.
+    final_energy
+        E_f in meV in indirect geometry, None in direct geometry.
+    banks
+        Names of the ranges of ``two_theta``; () for names made of their angles.
+    two_theta_fwhm
+        Full width at half maximum in degrees of the uncertainty of the scattering angle (detector,
+        sample, divergence); None if it is not known.
     """
 
     name: str
@@ -65,127 +62,197 @@ class Instrument:
     width_scale: float = 1.0
     geometry: kinematics.Geometry = "direct"
     sources: tuple[str, ...] = ()
+    final_energy: float | None = None
+    banks: tuple[str, ...] = ()
+    two_theta_fwhm: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the angles."""
+        """Check angles and energies; name the banks."""
         ranges = tuple(kinematics.check_two_theta(self.two_theta))
         object.__setattr__(self, "two_theta", ranges)
+        if not self.banks:
+            object.__setattr__(self, "banks", tuple(bank_name(*pair) for pair in ranges))
+        instrument_checks.check_description(self)
 
     @classmethod
-    def load(cls, name: str, *, chopper_frequency: float | None = None) -> Self:
+    def load(
+        cls, name: str, *, chopper_frequency: float | None = None, width_scale: float = 1.0
+    ) -> Self:
         """Return a known instrument.
 
         Parameters
         ----------
         name
-            See :func:`known_instruments`; upper or lower case.
+            Upper or lower case, see
+            :func:`~scatterml_ase.scattering.instrument_files.known_instruments`. One that has
+            several settings takes them after a colon: ``"Lagrange:Si311"``.
         chopper_frequency
             Of the chopper that selects E_i, in Hz; None for the usual one.
+        width_scale
+            Factor on every calculated width.
 
         Raises
         ------
         InputError
             If the name is not known; the message lists those that are.
         """
-        if name.upper() not in known_instruments():
-            raise InputError(
-                explain(
-                    f"Instrument {name!r} is not known",
-                    f"the known ones are {', '.join(known_instruments())}",
-                    "Use one of these, or describe yours with Instrument.custom(...)",
-                )
-            )
-        text = files("scatterml_ase.scattering").joinpath(f"data/{name.lower()}.toml")
-        data = tomllib.loads(text.read_text("utf-8"))
-        return cls(
-            name=data["name"],
-            two_theta=tuple((first, last) for first, last in data["two_theta"]),
-            resolution=_Resolution.from_data(data, chopper_frequency),
-            incident_energy_range=tuple(data["incident_energy"]),
-            sources=(*data["sources"], f"compiled {data['date']}"),
-        )
+        return cls(**instrument_files.read(name, chopper_frequency), width_scale=width_scale)
 
     @classmethod
     def custom(
         cls,
-        two_theta: Sequence[tuple[float, float]],
+        two_theta: Sequence[Angles],
         *,
-        relative_energy_fwhm: float | Sequence[float] | None = None,
+        final_energy: float | None = None,
+        relative_energy_fwhm: Width | None = None,
+        energy_fwhm: Width | None = None,
+        two_theta_fwhm: float | None = None,
         name: str = "custom",
     ) -> Self:
-        """Describe an instrument by its detectors and, if known, its energy resolution.
+        """Describe an instrument by its detectors and, if known, its resolution.
+
+        ``Instrument.custom([(3, 135)], relative_energy_fwhm=0.03)`` is of direct geometry,
+        ``Instrument.custom([45, 135], final_energy=3.97, energy_fwhm=(0.7, 0.012))`` of indirect.
 
         Parameters
         ----------
         two_theta
-            Ranges (from, to) of scattering angles with detectors, in degrees.
+            Scattering angles with detectors, in degrees: ranges (from, to) or single ones.
+        final_energy
+            E_f in meV, if that is what is fixed.
         relative_energy_fwhm
-            FWHM/E_i, one number, or polynomial coefficients in E/E_i, lowest first: (0.04, -0.03)
-            is 4 % of E_i at the elastic line and 1 % at E = E_i.
+            FWHM/E_fixed, one number, or polynomial coefficients in E/E_fixed, lowest first:
+            (0.04, -0.03) is 4 % of E_i at the elastic line and 1 % at E = E_i.
+        energy_fwhm
+            FWHM in meV, one number, or polynomial coefficients in E, lowest first.
+        two_theta_fwhm
+            Of the uncertainty of the scattering angle in degrees: gives the resolution in Q.
         name
             For titles and provenance.
-        """
-        resolution = None
-        if relative_energy_fwhm is not None:
-            coefficients = np.atleast_1d(np.asarray(relative_energy_fwhm, dtype=float))
-            resolution = PolynomialResolution(tuple(coefficients.tolist()))
-        ranges = tuple((float(first), float(last)) for first, last in two_theta)
-        return cls(name=name, two_theta=ranges, resolution=resolution)
-
-    def energy_sigma(self, energy_transfer: np.ndarray, incident_energy: float) -> np.ndarray:
-        """Return the standard deviation of the energy resolution in meV (0 if it is sharp)."""
-        energy_transfer = np.asarray(energy_transfer, dtype=float)
-        if self.resolution is None:
-            return np.zeros_like(energy_transfer)
-        return self.width_scale * self.resolution.energy_sigma(energy_transfer, incident_energy)
-
-    def energy_fwhm(self, energy_transfer: np.ndarray, incident_energy: float) -> np.ndarray:
-        """Return the full width at half maximum of the energy resolution in meV."""
-        return SIGMA_TO_FWHM * self.energy_sigma(energy_transfer, incident_energy)
-
-    def measured(
-        self, q: np.ndarray, energy_transfer: np.ndarray, incident_energy: float
-    ) -> np.ndarray:
-        """Say which points (|Q| in Å⁻¹, E in meV) the detectors see, shape (q, energy)."""
-        return kinematics.measured(
-            q, energy_transfer, incident_energy, self.two_theta, self.geometry
-        )
-
-    def largest_q(self, energy_transfer: np.ndarray, incident_energy: float) -> float:
-        """Return the largest |Q| in Å⁻¹ seen at energy transfers in meV, 0 if none can be."""
-        last = max(last for _, last in self.two_theta)
-        q = kinematics.border(energy_transfer, incident_energy, last, self.geometry)
-        return float(np.max(q, initial=0.0, where=np.isfinite(q)))
-
-    def check_incident_energy(self, incident_energy: float | None) -> float:
-        """Return E_i in meV, after checking it.
 
         Raises
         ------
         InputError
-            If it is missing or the instrument does not offer it.
+            If an angle or energy is impossible, or the width is given twice.
         """
-        smallest, largest = self.incident_energy_range
-        offered = f"{smallest:g} … {largest:g} meV" if np.isfinite(largest) else "any energy"
-        if incident_energy is None:
-            raise InputError(
-                explain(
-                    f"{self.name} needs an incident energy",
-                    "it decides what is measured and how sharply",
-                    f"Give incident_energy in meV ({self.name} offers {offered})",
-                )
-            )
-        if not np.isfinite(incident_energy) or not (
-            incident_energy > 0 and smallest <= incident_energy <= largest
-        ):
-            raise InputError(
-                explain(
-                    f"{self.name} cannot run with an incident energy of {incident_energy} meV",
-                    f"it offers {offered}",
-                    "Choose incident_energy within this range, or another instrument",
-                )
-            )
-        return float(incident_energy)
+        pairs = [pair if isinstance(pair, Sequence) else (pair, pair) for pair in two_theta]
+        return cls(
+            name=name,
+            two_theta=tuple((float(first), float(last)) for first, last in pairs),
+            resolution=custom_resolution(relative_energy_fwhm, energy_fwhm),
+            geometry="direct" if final_energy is None else "indirect",
+            final_energy=final_energy,
+            two_theta_fwhm=two_theta_fwhm,
+        )
+
+    # -- energies -----------------------------------------------------------------------------
+
+    def fixed_energy(self, incident_energy: float | None = None) -> float:
+        """Return the energy in meV that is fixed: the given E_i, or the instrument's own E_f.
+
+        Raises
+        ------
+        InputError
+            If E_i is missing or not offered in direct geometry, or is given in indirect geometry.
+        """
+        if self.final_energy is None:
+            return instrument_checks.check_incident_energy(self, incident_energy)
+        instrument_checks.refuse_incident_energy(self, incident_energy)
+        return self.final_energy
+
+    def largest_transfer(self, fixed_energy: float) -> float:
+        """Return the largest energy in meV a neutron can lose (∞ where nothing limits it)."""
+        if self.final_energy is None:
+            return fixed_energy
+        return self.incident_energy_range[1] - fixed_energy
+
+    # -- resolution ---------------------------------------------------------------------------
+
+    def energy_sigma(self, energy_transfer: np.ndarray, fixed_energy: float) -> np.ndarray:
+        """Return the standard deviation of the energy resolution in meV (0 if it is sharp)."""
+        energy_transfer = np.asarray(energy_transfer, dtype=float)
+        if self.resolution is None:
+            return np.zeros_like(energy_transfer)
+        return self.width_scale * self.resolution.energy_sigma(energy_transfer, fixed_energy)
+
+    def energy_fwhm(self, energy_transfer: np.ndarray, fixed_energy: float) -> np.ndarray:
+        """Return the full width at half maximum of the energy resolution in meV."""
+        return SIGMA_TO_FWHM * self.energy_sigma(energy_transfer, fixed_energy)
+
+    def q_sigma(
+        self, q: np.ndarray, energy_transfer: np.ndarray, fixed_energy: float
+    ) -> np.ndarray:
+        """Return the standard deviation of |Q| in Å⁻¹, shape (q, energy); 0 if nothing is known.
+
+        It is that of the scattering angle (``two_theta_fwhm``) and of the fixed energy.
+        """
+        spread = (
+            0.0 if self.resolution is None else self.resolution.fixed_energy_sigma(fixed_energy)
+        )
+        angle = 0.0 if self.two_theta_fwhm is None else self.two_theta_fwhm / SIGMA_TO_FWHM
+        return self.width_scale * kinematics.wavevector_sigma(
+            q,
+            energy_transfer,
+            fixed_energy,
+            self.geometry,
+            two_theta_sigma=angle,
+            fixed_energy_sigma=spread,
+        )
+
+    # -- what is measured ---------------------------------------------------------------------
+
+    def measured(
+        self, q: np.ndarray, energy_transfer: np.ndarray, fixed_energy: float
+    ) -> np.ndarray:
+        """Say which points (|Q| in Å⁻¹, E in meV) the detectors see, shape (q, energy)."""
+        seen = kinematics.measured(q, energy_transfer, fixed_energy, self.two_theta, self.geometry)
+        return seen & self._offered(energy_transfer, fixed_energy)
+
+    def measured_bins(
+        self, q_edges: np.ndarray, energy_edges: np.ndarray, fixed_energy: float
+    ) -> np.ndarray:
+        """Say which bins of |Q| and E the detectors see any part of, shape (q, energy)."""
+        seen = np.zeros((len(q_edges) - 1, len(energy_edges) - 1), dtype=bool)
+        rings = kinematics.ring_borders(self.two_theta)
+        overlaps = ring_overlaps(rings, energy_edges, q_edges, fixed_energy, self.geometry)
+        for _, energy, q, area in overlaps:
+            seen[q[area > 0], energy[area > 0]] = True
+        centres = (energy_edges[1:] + energy_edges[:-1]) / 2
+        return seen & self._offered(centres, fixed_energy)
+
+    def largest_q(self, energy_transfer: np.ndarray, fixed_energy: float) -> float:
+        """Return the largest |Q| in Å⁻¹ seen at energy transfers in meV, 0 if none can be."""
+        last = max(last for _, last in self.two_theta)
+        q = kinematics.border(energy_transfer, fixed_energy, last, self.geometry)
+        return float(np.max(q, initial=0.0, where=np.isfinite(q)))
+
+    def trajectories(
+        self, energy_transfer: np.ndarray, incident_energy: float | None = None
+    ) -> dict[str, np.ndarray]:
+        """Return |Q| in Å⁻¹ at energy transfers in meV in the middle of every bank, by its name."""
+        fixed = self.fixed_energy(incident_energy)
+        return {
+            bank: kinematics.border(energy_transfer, fixed, (first + last) / 2, self.geometry)
+            for bank, (first, last) in zip(self.banks, self.two_theta, strict=True)
+        }
+
+    def spectra(self, sqw: SqwMap, incident_energy: float | None = None) -> dict[str, SqwCut]:
+        """Return what every bank sees of a powder map, as a function of energy, by its name.
+
+        See :func:`~scatterml_ase.scattering.bank_spectra.bank_spectra`.
+        """
+        return bank_spectra(sqw, self.map_kinematics(self.fixed_energy(incident_energy)))
+
+    # -- words --------------------------------------------------------------------------------
+
+    def map_kinematics(self, fixed_energy: float) -> dict[str, Any]:
+        """Return what a map says of the instrument it is of: ``SqwMap.kinematics``."""
+        return {
+            "geometry": self.geometry,
+            "fixed_energy": fixed_energy,
+            "two_theta": [list(pair) for pair in self.two_theta],
+            "banks": list(self.banks),
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return plain values for provenance."""
@@ -193,75 +260,21 @@ class Instrument:
         return {
             "name": self.name,
             "geometry": self.geometry,
+            "final_energy": self.final_energy,
             "two_theta": [list(pair) for pair in self.two_theta],
+            "two_theta_fwhm": self.two_theta_fwhm,
             "width_scale": self.width_scale,
             "resolution": asdict(resolution) if is_dataclass(resolution) else None,
             "sources": list(self.sources),
         }
 
-
-def known_instruments() -> tuple[str, ...]:
-    """Return the names :meth:`Instrument.load` knows."""
-    folder = files("scatterml_ase.scattering").joinpath("data")
-    names = [item.name for item in folder.iterdir()]
-    return tuple(sorted(name[:-5].upper() for name in names if name.endswith(".toml")))
+    def _offered(self, energy_transfer: np.ndarray, fixed_energy: float) -> np.ndarray:
+        """Say at which energy transfers the incident energy is one the instrument has."""
+        incident, _ = kinematics.incident_and_final(energy_transfer, fixed_energy, self.geometry)
+        smallest, largest = self.incident_energy_range
+        return (incident >= smallest) & (incident <= largest)
 
 
 def find_instrument(instrument: Instrument | str | None) -> Instrument | None:
     """Return the instrument itself, or the one of that name."""
     return Instrument.load(instrument) if isinstance(instrument, str) else instrument
-
-
-@dataclass(frozen=True)
-class _Resolution:
-    """The resolution of an instrument file: a chopper near the source may shape the pulse.
-
-    Parameters
-    ----------
-    from_moderator
-        Resolution if the moderator's pulse is used as it is.
-    from_shaper
-        Resolution if a first chopper cuts the pulse; None if there is none.
-    """
-
-    from_moderator: TimeOfFlightResolution
-    from_shaper: TimeOfFlightResolution | None = None
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any], chopper_frequency: float | None) -> Self:
-        """Read the tables of an instrument file."""
-        path = data["flight_path"]
-        chopper = _pulse(data["chopper"])
-        if chopper_frequency is not None:
-            chopper = replace(chopper, frequency=float(chopper_frequency))  # type: ignore[type-var]
-        plain = TimeOfFlightResolution(
-            moderator=_pulse(data["moderator"]),
-            chopper=chopper,
-            source_chopper=path["moderator_chopper"],
-            chopper_sample=path["chopper_sample"],
-            sample_detector=path["sample_detector"],
-            detector_depth=data["detector_depth"],
-            aperture=Aperture(**data["aperture"]) if "aperture" in data else None,
-        )
-        if "pulse_shaper" not in data:
-            return cls(plain)
-        table = dict(data["pulse_shaper"])
-        distance = path["moderator_chopper"] - table.pop("distance")
-        return cls(plain, replace(plain, moderator=_pulse(table), source_chopper=distance))
-
-    def energy_sigma(self, energy_transfer: np.ndarray, fixed_energy: float) -> np.ndarray:
-        """Return the standard deviation in meV of whichever pulse is the sharper in energy."""
-        chosen = self.from_moderator
-        if self.from_shaper is not None:
-            sharpness = [
-                option.moderator.sigma(fixed_energy) / option.source_chopper
-                for option in (self.from_moderator, self.from_shaper)
-            ]
-            chosen = self.from_shaper if sharpness[1] < sharpness[0] else self.from_moderator
-        return chosen.energy_sigma(energy_transfer, fixed_energy)
-
-
-def _pulse(table: dict[str, Any]) -> PulseWidth:
-    values = {key: value for key, value in table.items() if key not in ("kind", "package")}
-    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-    return _PULSES[table["kind"]](**{**values, **lists})

@@ -44,8 +44,8 @@ class PathScattering:
     points
         Number of points, about, along the path.
     instrument, incident_energy
-        A spectrometer and E_i in meV: its resolution, and the (|Q|, E) it reaches with the
-        crystal turned as needed.
+        A spectrometer and, in direct geometry, E_i in meV: its resolution, and the (|Q|, E) it
+        reaches with the crystal turned as needed.
     energy_edges
         Edges of the energy-transfer bins in meV; None: from 0 to above the highest mode.
     energy_fwhm
@@ -77,7 +77,7 @@ class PathScattering:
             If the temperature is negative, the path does not exist, the instrument is unknown, E_i
             is missing or too low, or a scattering length is missing.
         """
-        instrument, incident_energy = view.resolve_instrument(self.instrument, self.incident_energy)
+        instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
         scatterer = Scatterer.prepare(
             force_constants,
             self.temperature,
@@ -89,13 +89,13 @@ class PathScattering:
         hkl = line.q_reduced + self._zone()
         factors = structure_factors(scatterer, hkl, reduced=True, q_direction=line.directions)
         warn_of_imaginary_modes(factors.imaginary_share, stacklevel=4)
-        energies = self._energies(factors, instrument, incident_energy)
+        energies = self._energies(factors, instrument, fixed_energy)
         mask = ~_left_out(factors, energies.edges)
-        if instrument is not None and incident_energy is not None:
+        if instrument is not None and fixed_energy is not None:
             lengths = np.linalg.norm(factors.Q, axis=1)
             centres = (energies.edges[1:] + energies.edges[:-1]) / 2
-            reached = instrument.measured(lengths, centres, incident_energy)
-            view.check_something_measured(reached, instrument, incident_energy)
+            reached = instrument.measured(lengths, centres, fixed_energy)
+            view.check_something_measured(reached, instrument, fixed_energy)
             mask &= reached
         return SqwMap(
             crystal=force_constants.crystal,
@@ -132,15 +132,17 @@ class PathScattering:
         self,
         factors: StructureFactors,
         instrument: Instrument | None,
-        incident_energy: float | None,
+        fixed_energy: float | None,
     ) -> view.EnergyView:
         highest = float(factors.frequencies.max())
         fwhm = _DEFAULT_WIDTH * highest if self.energy_fwhm is None else self.energy_fwhm
         if self.energy_edges is None:
-            edges = view.default_energy_edges(highest, incident_energy, smooth=True)
+            edges = view.default_energy_edges(
+                highest, view.largest_transfer(instrument, fixed_energy), smooth=True
+            )
         else:
             edges = view.check_edges("energy_edges", self.energy_edges)
-        return view.EnergyView.make(edges, view.energy_widths(instrument, incident_energy, fwhm))
+        return view.EnergyView.make(edges, view.energy_widths(instrument, fixed_energy, fwhm))
 
     def _options(self, instrument: Instrument | None) -> dict[str, Any]:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}

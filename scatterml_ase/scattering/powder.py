@@ -49,7 +49,7 @@ class PowderScattering:
         Name of a spectrometer, or an :class:`Instrument`: gives energy resolution and the region
         that is measured. None: everything, as sharp as the bins.
     incident_energy
-        E_i in meV; needed with an instrument.
+        E_i in meV; needed with an instrument of direct geometry, fixed in those of indirect.
     q_edges
         Edges of the |Q| bins in Å⁻¹; None: to what the instrument reaches, or 8 Å⁻¹.
     energy_edges
@@ -101,32 +101,27 @@ class PowderScattering:
                     "Give a number between 0 and 1, e.g. 0.03",
                 )
             )
-        instrument, incident_energy = view.resolve_instrument(self.instrument, self.incident_energy)
+        instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
         scatterer = Scatterer.prepare(
             force_constants,
             self.temperature,
             scattering_lengths=self.scattering_lengths,
             displacements=self.displacements,
         )
-        energy_edges = self._energies(force_constants, incident_energy)
-        q_edges = self._shells(energy_edges, instrument, incident_energy)
+        energy_edges = self._energies(force_constants, instrument, fixed_energy)
+        q_edges = self._shells(energy_edges, instrument, fixed_energy)
         mask = np.ones((len(q_edges) - 1, len(energy_edges) - 1), dtype=bool)
-        if instrument is not None and incident_energy is not None:
-            mask = instrument.measured(_centres(q_edges), _centres(energy_edges), incident_energy)
-            view.check_something_measured(mask, instrument, incident_energy)
-        widths = view.energy_widths(instrument, incident_energy, self.energy_fwhm)
+        kinematics = None
+        if instrument is not None and fixed_energy is not None:
+            mask = instrument.measured_bins(q_edges, energy_edges, fixed_energy)
+            view.check_something_measured(mask, instrument, fixed_energy)
+            kinematics = instrument.map_kinematics(fixed_energy)
+        widths = view.energy_widths(instrument, fixed_energy, self.energy_fwhm)
         energies = view.EnergyView.make(energy_edges, widths)
         average = _Average(scatterer, q_edges, energies, mask, self)
         average.converge()
         imaginary = average.imaginary_share
         warn_of_imaginary_modes(imaginary)
-        kinematics = None
-        if instrument is not None:
-            kinematics = {
-                "geometry": instrument.geometry,
-                "fixed_energy": incident_energy,
-                "two_theta": [list(pair) for pair in instrument.two_theta],
-            }
         return SqwMap(
             crystal=force_constants.crystal,
             q=q_edges,
@@ -142,19 +137,23 @@ class PowderScattering:
         )
 
     def _energies(
-        self, force_constants: ForceConstants, incident_energy: float | None
+        self,
+        force_constants: ForceConstants,
+        instrument: Instrument | None,
+        fixed_energy: float | None,
     ) -> np.ndarray:
         if self.energy_edges is not None:
             return view.check_edges("energy_edges", self.energy_edges)
         frequencies = force_constants.mesh_modes(6, eigenvectors=False).frequencies
-        smooth = incident_energy is not None or self.energy_fwhm > 0
-        return view.default_energy_edges(float(frequencies.max()), incident_energy, smooth=smooth)
+        smooth = instrument is not None or self.energy_fwhm > 0
+        largest = view.largest_transfer(instrument, fixed_energy)
+        return view.default_energy_edges(float(frequencies.max()), largest, smooth=smooth)
 
     def _shells(
         self,
         energy_edges: np.ndarray,
         instrument: Instrument | None,
-        incident_energy: float | None,
+        fixed_energy: float | None,
     ) -> np.ndarray:
         if self.q_edges is not None:
             edges = view.check_edges("q_edges", self.q_edges)
@@ -162,9 +161,9 @@ class PowderScattering:
                 what = f"q_edges start at {edges[0]} Å⁻¹"
                 raise InputError(explain(what, "|Q| is a length", "Start at 0 or above"))
             return edges
-        if instrument is None or incident_energy is None:
+        if instrument is None or fixed_energy is None:
             return np.linspace(0.0, _DEFAULT_Q_MAX, _DEFAULT_SHELLS + 1)
-        largest = instrument.largest_q(energy_edges, incident_energy)
+        largest = instrument.largest_q(energy_edges, fixed_energy)
         step = 0.05 if largest <= 12 else 0.1
         return step * np.arange(max(1, int(np.ceil(largest / step))) + 1)
 
@@ -297,7 +296,3 @@ def default_limit(atoms: int) -> int:
 
 def _ignore(_: object) -> None:
     """Drop what a progress bar returns."""
-
-
-def _centres(edges: np.ndarray) -> np.ndarray:
-    return (edges[1:] + edges[:-1]) / 2

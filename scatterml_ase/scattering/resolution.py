@@ -68,6 +68,10 @@ class Resolution(Protocol):
         """Return the standard deviation in meV at energy transfers in meV."""
         ...
 
+    def fixed_energy_sigma(self, fixed_energy: float) -> float:
+        """Return the spread of E_i (direct) or E_f (indirect geometry) in meV, 0 if not known."""
+        ...
+
 
 @dataclass(frozen=True)
 class MeasuredPulse:
@@ -247,6 +251,14 @@ class TimeOfFlightResolution:
         )
         return np.where(final >= 0, mass * np.sqrt(variance), np.nan)
 
+    def fixed_energy_sigma(self, fixed_energy: float) -> float:
+        """Return the standard deviation of E_i in meV: how well two times on a path tell a speed.
+
+        δE_i = m v_i³/L₁ (t_m − t_c).
+        """
+        late = math.hypot(self.moderator.sigma(fixed_energy), self.chopper.sigma(fixed_energy))
+        return 2 / _SPEED**2 * float(speed(fixed_energy)) ** 3 / self.source_chopper * late * _MICRO
+
     def _aperture_variance(
         self, moderator: np.ndarray, chopper: np.ndarray, speed_in: float
     ) -> np.ndarray:
@@ -260,22 +272,3 @@ class TimeOfFlightResolution:
         opening = 1 / (distance * 2 * math.pi * self.chopper.frequency)  # s per m
         leaving = math.tan(math.radians(self.aperture.tilt)) / speed_in
         return (chopper * opening - moderator * leaving) ** 2 * self.aperture.width**2 / 12
-
-
-@dataclass(frozen=True)
-class PolynomialResolution:
-    """Energy resolution as a polynomial, for instruments described by a fit or a guess.
-
-    Parameters
-    ----------
-    fwhm_coefficients
-        FWHM/E_fixed = c₀ + c₁ (E/E_fixed) + c₂ (E/E_fixed)² + …
-    """
-
-    fwhm_coefficients: tuple[float, ...]
-
-    def energy_sigma(self, energy_transfer: np.ndarray, fixed_energy: float) -> np.ndarray:
-        """Return the standard deviation in meV."""
-        reduced = np.asarray(energy_transfer, dtype=float) / fixed_energy
-        fwhm = fixed_energy * np.polynomial.polynomial.polyval(reduced, self.fwhm_coefficients)
-        return np.maximum(fwhm, 0.0) / SIGMA_TO_FWHM

@@ -10,6 +10,7 @@ import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, gaussian_matrix
+from scatterml_ase.physics.kinematics import reachable_transfer
 from scatterml_ase.scattering.instruments import Instrument, find_instrument
 from scatterml_ase.scattering.scatterer import MINIMUM_FREQUENCY
 
@@ -69,7 +70,7 @@ class EnergyView:
 
 
 def energy_widths(
-    instrument: Instrument | None, incident_energy: float | None, energy_fwhm: float
+    instrument: Instrument | None, fixed_energy: float | None, energy_fwhm: float
 ) -> Any:
     """Return a function that gives the standard deviation in meV at energy transfers in meV.
 
@@ -83,10 +84,10 @@ def energy_widths(
         raise InputError(explain(what, "a width in meV is zero or positive", "Give e.g. 1.5"))
 
     def sigma(energy_transfer: np.ndarray) -> np.ndarray:
-        if instrument is None or incident_energy is None:
+        if instrument is None or fixed_energy is None:
             return np.full(np.shape(energy_transfer), energy_fwhm / SIGMA_TO_FWHM)
-        possible = np.minimum(energy_transfer, 0.999 * incident_energy)
-        return instrument.energy_sigma(possible, incident_energy)
+        possible = reachable_transfer(energy_transfer, fixed_energy, instrument.geometry)
+        return instrument.energy_sigma(possible, fixed_energy)
 
     return sigma
 
@@ -94,16 +95,17 @@ def energy_widths(
 def resolve_instrument(
     instrument: Instrument | str | None, incident_energy: float | None
 ) -> tuple[Instrument | None, float | None]:
-    """Return the instrument and its checked E_i, or None and None.
+    """Return the instrument and the energy that is fixed, E_i or its E_f in meV, or None and None.
 
     Raises
     ------
     InputError
-        If the instrument is unknown, or E_i is missing, out of range or without an instrument.
+        If the instrument is unknown, or E_i is missing, out of range or without an instrument, or
+        given to an instrument of indirect geometry.
     """
     found = find_instrument(instrument)
     if found is not None:
-        return found, found.check_incident_energy(incident_energy)
+        return found, found.fixed_energy(incident_energy)
     if incident_energy is not None:
         raise InputError(
             explain(
@@ -137,7 +139,7 @@ def check_edges(name: str, edges: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def default_energy_edges(
-    highest: float, incident_energy: float | None, *, smooth: bool
+    highest: float, largest_transfer: float | None, *, smooth: bool
 ) -> np.ndarray:
     """Return energy bins from 0 to above the highest mode, or to where neutrons have no energy.
 
@@ -145,8 +147,8 @@ def default_energy_edges(
     ----------
     highest
         Of the mode energies, in meV.
-    incident_energy
-        In meV, if an instrument limits the range.
+    largest_transfer
+        The largest energy a neutron can lose, in meV, if an instrument limits it.
     smooth
         Whether the map is broadened: then bins may be finer.
 
@@ -164,21 +166,32 @@ def default_energy_edges(
             )
         )
     top = 1.12 * highest
-    if incident_energy is not None:
-        top = min(top, 0.95 * incident_energy)
+    if largest_transfer is not None:
+        top = min(top, 0.95 * largest_transfer)
     most = 220 if smooth else 110
     step = 10.0 ** np.floor(np.log10(top / most))
     step *= next(factor for factor in (1, 2, 2.5, 5, 10) if top / (factor * step) <= most)
     return step * np.arange(int(np.ceil(top / step)) + 1)
 
 
+def largest_transfer(instrument: Instrument | None, fixed_energy: float | None) -> float | None:
+    """Return the largest energy in meV a neutron can lose, None without an instrument."""
+    if instrument is None or fixed_energy is None:
+        return None
+    return instrument.largest_transfer(fixed_energy)
+
+
 def check_something_measured(mask: np.ndarray, instrument: Instrument, energy: float) -> None:
     """Raise if the instrument sees none of the bins."""
-    if not mask.any():
-        raise InputError(
-            explain(
-                f"{instrument.name} at {energy:g} meV measures none of the bins",
-                "Q² = ki² + kf² − 2 ki kf cos 2θ has no solution at its detectors there",
-                "Raise incident_energy, or choose other q_edges and energy_edges",
-            )
+    if mask.any():
+        return
+    direct = instrument.final_energy is None
+    raise InputError(
+        explain(
+            f"{instrument.name} at {'E_i' if direct else 'E_f'} = {energy:g} meV measures none of "
+            "the bins",
+            "Q² = ki² + kf² − 2 ki kf cos 2θ has no solution at its detectors there",
+            f"{'Raise incident_energy, or choose' if direct else 'Choose'} other q_edges and "
+            "energy_edges",
         )
+    )

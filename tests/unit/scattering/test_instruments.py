@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scatterml_ase.errors import InputError
-from scatterml_ase.scattering.instruments import Instrument, find_instrument, known_instruments
+from scatterml_ase.scattering.instrument_files import known_instruments
+from scatterml_ase.scattering.instruments import Instrument, find_instrument
 from scatterml_ase.scattering.resolution import (
     Aperture,
     DiskChopper,
@@ -41,13 +42,16 @@ def test_resolution_of_presets(name, energy):
     np.testing.assert_allclose(sigma, PEER[name, energy], rtol=TOLERANCE.get(name, 0.28))
 
 
-@pytest.mark.parametrize("name", known_instruments())
+DIRECT = [name for name in known_instruments() if Instrument.load(name).geometry == "direct"]
+
+
+@pytest.mark.parametrize("name", DIRECT)
 def test_every_preset_has_sources_and_sees_something(name):
     instrument = Instrument.load(name)
     assert len(instrument.sources) >= 2
     energy = float(np.sqrt(np.prod(np.minimum(instrument.incident_energy_range, 100.0))))
     for offered in (energy, *instrument.incident_energy_range):
-        assert instrument.check_incident_energy(offered) == offered
+        assert instrument.fixed_energy(offered) == offered
     transfers = np.linspace(-0.5, 0.9, 29) * energy
     seen = instrument.measured(np.linspace(0.05, 8, 160), transfers, energy)
     assert 0.01 < seen.mean() < 0.95
@@ -99,9 +103,64 @@ def test_custom_instrument_without_and_with_resolution():
     np.testing.assert_allclose(wide.energy_fwhm(np.array([0.0, 50.0]), 50.0), [2.0, 0.5])
 
 
-def test_impossible_custom_angles():
-    with pytest.raises(InputError, match="0° to 180°"):
-        Instrument.custom([(60, 20)])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"two_theta": [(60, 20)]}, "0° to 180°"),
+        ({"two_theta": [200.0]}, "0° to 180°"),
+        ({"final_energy": -4.0}, "final_energy=-4.0"),
+        ({"two_theta_fwhm": 0.0}, "two_theta_fwhm=0.0"),
+        ({"energy_fwhm": 1.0, "relative_energy_fwhm": 0.02}, "given twice"),
+        ({"energy_fwhm": np.nan}, "no energy width"),
+        ({"relative_energy_fwhm": -0.1}, "no energy width"),
+    ],
+)
+def test_impossible_custom_instruments(options, message):
+    with pytest.raises(InputError, match=message):
+        Instrument.custom(**{"two_theta": [(3, 135)], **options})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"final_energy": 4.0}, "of direct geometry with a final energy"),
+        ({"geometry": "indirect"}, "of indirect geometry with a final energy of None"),
+        ({"width_scale": 0.0}, "width_scale=0.0"),
+        ({"banks": ("one", "two")}, "2 names for 1 banks"),
+    ],
+)
+def test_contradictions_are_explained(fields, message):
+    with pytest.raises(InputError, match=message):
+        replace(Instrument.load("ARCS"), **fields)
+
+
+@pytest.mark.parametrize("frequency", [0.0, -60.0, np.inf, np.nan])
+def test_impossible_chopper_frequencies(frequency):
+    with pytest.raises(InputError, match="how often the chopper turns"):
+        Instrument.load("ARCS", chopper_frequency=frequency)
+
+
+def test_how_sharp_the_incident_energy_is():
+    """Two times on one path tell a speed: δE_i/E_i = 2 δt v_i/L."""
+    resolution, energy = Instrument.load("ARCS").resolution, 20.0
+    source = resolution.from_moderator
+    late = np.hypot(source.moderator.sigma(energy), source.chopper.sigma(energy)) * 1e-6
+    expected = 2 * energy * late * float(speed(energy)) / 11.61
+    assert resolution.fixed_energy_sigma(energy) == pytest.approx(expected, rel=1e-12)
+
+
+def test_angle_and_incident_energy_blur_the_momentum():
+    """At E = 0, Q = 2k sin θ: δQ = k cos θ δ(2θ), and δQ/Q = δE_i/2E_i."""
+    by_angle = Instrument.custom([(3, 135)], two_theta_fwhm=1.0)
+    k, q = np.sqrt(50 / 2.0721248), np.array([1.0, 4.0])
+    cosine = np.sqrt(1 - (q / (2 * k)) ** 2)
+    found = by_angle.q_sigma(q, np.array([0.0]), 50.0)[:, 0]
+    np.testing.assert_allclose(found, k * cosine * np.radians(1.0 / 2.35482), rtol=1e-5)
+    arcs = replace(Instrument.load("ARCS"), two_theta_fwhm=None)
+    spread = arcs.resolution.fixed_energy_sigma(50.0)
+    found = arcs.q_sigma(q, np.array([0.0]), 50.0)[:, 0]
+    np.testing.assert_allclose(found, q * spread / 100.0, rtol=1e-9)
+    assert not arcs.q_sigma(np.array([30.0]), np.array([0.0]), 50.0).any()  # out of reach
 
 
 def monte_carlo(resolution, energy_transfer, incident_energy, count=200_000):

@@ -1,0 +1,88 @@
+"""Checks of what users say of an instrument, each with a message to act on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scatterml_ase.errors import InputError, explain
+
+if TYPE_CHECKING:
+    from scatterml_ase.scattering.instruments import Instrument
+
+
+def check_description(instrument: Instrument) -> None:
+    """Refuse an instrument whose fields contradict each other or are no numbers.
+
+    Raises
+    ------
+    InputError
+        With the field that is wrong.
+    """
+    if (instrument.geometry == "indirect") != (instrument.final_energy is not None):
+        raise InputError(
+            explain(
+                f"{instrument.name} is of {instrument.geometry} geometry with a final energy of "
+                f"{instrument.final_energy}",
+                "crystals fix the final energy in indirect geometry, and only there",
+                "Give final_energy in meV with geometry='indirect', or neither",
+            )
+        )
+    numbers = {
+        "final_energy": (instrument.final_energy, "an energy in meV"),
+        "width_scale": (instrument.width_scale, "a factor"),
+        "two_theta_fwhm": (instrument.two_theta_fwhm, "a width in degrees"),
+    }
+    for field, (value, meaning) in numbers.items():
+        if value is not None and not 0 < value < np.inf:
+            what = f"{field}={value} of {instrument.name} cannot be used"
+            raise InputError(explain(what, f"it is {meaning}", "Give a positive number"))
+    if len(instrument.banks) != len(instrument.two_theta):
+        names, ranges = len(instrument.banks), len(instrument.two_theta)
+        what = f"{instrument.name} has {names} names for {ranges} banks"
+        raise InputError(explain(what, "every range of angles has one", "Leave banks out"))
+
+
+def check_incident_energy(instrument: Instrument, incident_energy: float | None) -> float:
+    """Return E_i in meV, after checking that an instrument of direct geometry offers it.
+
+    Raises
+    ------
+    InputError
+        If it is missing or out of range.
+    """
+    smallest, largest = instrument.incident_energy_range
+    offered = f"{smallest:g} … {largest:g} meV" if np.isfinite(largest) else "any energy"
+    if incident_energy is None:
+        raise InputError(
+            explain(
+                f"{instrument.name} needs an incident energy",
+                "it decides what is measured and how sharply",
+                f"Give incident_energy in meV ({instrument.name} offers {offered})",
+            )
+        )
+    if not np.isfinite(incident_energy) or not (
+        incident_energy > 0 and smallest <= incident_energy <= largest
+    ):
+        raise InputError(
+            explain(
+                f"{instrument.name} cannot run with an incident energy of {incident_energy} meV",
+                f"it offers {offered}",
+                "Choose incident_energy within this range, or another instrument",
+            )
+        )
+    return float(incident_energy)
+
+
+def refuse_incident_energy(instrument: Instrument, incident_energy: float | None) -> None:
+    """Raise if E_i is given to an instrument of indirect geometry, which uses all of them."""
+    if incident_energy is not None:
+        raise InputError(
+            explain(
+                f"incident_energy={incident_energy} was given to {instrument.name}",
+                "it uses all incident energies at once; the final energy is fixed, at "
+                f"{instrument.final_energy:g} meV",
+                "Leave incident_energy out",
+            )
+        )
