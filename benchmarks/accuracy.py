@@ -55,9 +55,16 @@ def main() -> None:
             energy, force = (min(x for x in row if x is not None) for row in PUBLISHED[element])
             print(
                 f"| {element} ({name}) | {metrics['structures']} "
-                f"| **{metrics['energy_mae']:.2f}** | {metrics['energy_rmse']:.2f} | {energy} "
-                f"| **{metrics['force_mae']:.1f}** | {metrics['force_rmse']:.1f} | {force} |"
+                f"| {bold(metrics['energy_mae'], energy, '.2f')} | {metrics['energy_rmse']:.2f} "
+                f"| {energy} | {bold(metrics['force_mae'], force, '.1f')} "
+                f"| {metrics['force_rmse']:.1f} | {force} |"
             )
+
+
+def bold(value: float, best: float, form: str) -> str:
+    """Write a number, in bold if it is below the best published one."""
+    text = format(value, form)
+    return f"**{text}**" if value < best else text
 
 
 def of_card(name: str, element: str) -> dict[str, float]:

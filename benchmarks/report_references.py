@@ -24,8 +24,7 @@ from silicon_reference import displacements
 
 from scatterml_ase.phonons.cells import to_phonopy
 from scatterml_ase.physics.elasticity import VOIGT
-from scatterml_ase.units import EV_PER_ANGSTROM3_TO_GPA
-from scatterml_ase.workflows.properties.defects import EV_PER_ANGSTROM2_TO_J_PER_M2
+from scatterml_ase.units import EV_PER_ANGSTROM2_TO_J_PER_M2, EV_PER_ANGSTROM3_TO_GPA
 from scatterml_ase.workflows.properties.melt import pair_distribution
 from scatterml_ase.workflows.properties.special_points import BRANCHES
 

@@ -37,6 +37,8 @@ FM2_TO_MBARN = 10.0
 """1 fm² in mbarn."""
 EV_PER_ANGSTROM3_TO_GPA = _si.e / _ANGSTROM**3 * 1e-9
 """1 eV/Å³ in GPa (160.2177)."""
+EV_PER_ANGSTROM2_TO_J_PER_M2 = _si.e / _ANGSTROM**2
+"""1 eV/Å² in J/m² (16.02177)."""
 MEV_TO_KJ_PER_MOL = _MEV * _si.N_A * 1e-3
 """1 meV in kJ/mol (0.0964853)."""
 MEV_PER_K_TO_J_PER_K_PER_MOL = _MEV * _si.N_A

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -42,24 +43,16 @@ class Spectrum:
 
     def run(self) -> None:
         """Run the main job and tell what it found."""
-        from scatterml_ase.atomic_write import writable_folder
         from scatterml_ase.workflows.spectrum import spectrum
         from scatterml_ase.workflows.table import summary_table
 
         folder = self.output or Path(f"{folder_stem(self.structure)}_spectrum")
-        existed = folder.exists()
-        writable_folder(folder, create=True)  # now, not after the work
-        try:
+        with _results_folder(folder):
             result = spectrum(
                 self.structure, self.calculator, self.physics, progress=not self.terminal.quiet
             )
             logging.getLogger("scatterml_ase.cli").info("drawing and writing …")
             result.save(folder, progress=not self.terminal.quiet)
-        except BaseException:
-            if not existed:
-                with suppress(OSError):
-                    folder.rmdir()  # only if still empty
-            raise
         if not self.terminal.quiet:
             print(f"\n{summary_table(result.summary)}\n")
             print(f"Results are in {folder}/ (spectrum.png, spectrum.pdf, summary.json, *.nxs)")
@@ -95,21 +88,39 @@ class Report:
 
     def run(self) -> None:
         """Make the report and print its table."""
-        from scatterml_ase.atomic_write import writable_folder
-        from scatterml_ase.workflows.report import report
+        from scatterml_ase.workflows.calculators import make_calculator
+        from scatterml_ase.workflows.report import element_of, report
         from scatterml_ase.workflows.structures import read_structure
 
-        if self.output is not None:
-            writable_folder(self.output, create=True)  # now, not after the work
-        result = report(
-            self.calculator,
-            self.element,
-            self.physics,
-            structure=None if self.structure is None else read_structure(self.structure),
-            progress=not self.terminal.quiet,
-        )
-        folder = self.output or Path(f"{folder_stem(self.calculator)}_{result.element}_report")
-        result.save(folder)
+        structure = None if self.structure is None else read_structure(self.structure)
+        calculator = make_calculator(self.calculator)
+        element = element_of(calculator, self.element, structure)
+        folder = self.output or Path(f"{folder_stem(self.calculator)}_{element}_report")
+        with _results_folder(folder):
+            result = report(
+                calculator,
+                element,
+                self.physics,
+                structure=structure,
+                progress=not self.terminal.quiet,
+            )
+            result.save(folder)
         if not self.terminal.quiet:
             print(f"\n{result.table}\n")
             print(f"Results are in {folder}/ (report.png, report.md, report.csv, report.json, …)")
+
+
+@contextmanager
+def _results_folder(folder: Path) -> Iterator[None]:
+    """Make a folder before the work; remove it again if the work fails and it is still empty."""
+    from scatterml_ase.atomic_write import writable_folder
+
+    existed = folder.exists()
+    writable_folder(folder, create=True)
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            with suppress(OSError):
+                folder.rmdir()
+        raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.averages import Estimate
 from scatterml_ase.results.base import Result, array, new_axes
 from scatterml_ase.results.crystal import Crystal
@@ -62,6 +63,28 @@ class ThermalExpansion(Result):
         each = expansion / self.temperatures
         mean = float((weights * each).sum() / weights.sum())
         return Estimate(mean, float(weights.sum() ** -0.5))
+
+    @property
+    def between_extremes(self) -> Estimate:
+        """Mean linear expansion per K between the lowest and the highest temperature.
+
+        Here the static crystal, and with it whatever a quantum crystal does near 0 K, drops out.
+
+        Raises
+        ------
+        InputError
+            If there is one temperature only.
+        """
+        low, high = int(self.temperatures.argmin()), int(self.temperatures.argmax())
+        span = float(self.temperatures[high] - self.temperatures[low])
+        if span == 0:
+            raise InputError(
+                explain("There is one temperature", "a slope is between two", "Give two or more")
+            )
+        length = float(np.cbrt(self.volumes[high] / self.volumes[low]))
+        shares = (self.volume_errors / self.volumes)[[low, high]]
+        error = length * float(np.linalg.norm(shares)) / 3
+        return Estimate((length - 1) / span, error / span)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the linear expansion in per cent over temperature, with error bars."""

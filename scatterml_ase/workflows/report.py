@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
-from ase.build import bulk
 from ase.calculators.calculator import BaseCalculator
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
@@ -45,11 +41,12 @@ from scatterml_ase.workflows.properties.thermal_expansion import thermal_expansi
 from scatterml_ase.workflows.relax import relax
 from scatterml_ase.workflows.report_options import ReportOptions
 from scatterml_ase.workflows.report_rows import ReportRow
+from scatterml_ase.workflows.stages import stage
+from scatterml_ase.workflows.structures import ground_state
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-logger = logging.getLogger(__name__)
 # The faces that are usually lowest, by kind of crystal.
 _FACES = {
     "fcc": ((1, 1, 1), (1, 0, 0)),
@@ -176,12 +173,12 @@ def report(
     """
     options = options or ReportOptions()
     calculator = make_calculator(calculator)
-    element = _element(calculator, element, structure)
+    element = element_of(calculator, element, structure)
     if not options.quick and options.melting_temperature is None:
         reference.melting_temperature(element)  # refused now, not after the work
     times: dict[str, float] = {}
-    with _stage("relax", f"relaxing {element}", times):
-        atoms = (structure or bulk(element)).copy()
+    with stage("relax", f"relaxing {element}", times):
+        atoms = ground_state(element) if structure is None else structure.copy()
         atoms.calc = calculator
         require_results(atoms)
         atoms = relax(atoms, progress=progress)
@@ -205,15 +202,15 @@ def _static(
     atoms: Atoms, options: ReportOptions, times: dict[str, float], *, progress: bool
 ) -> dict[str, Any]:
     """Return what follows from energies, forces and stresses at rest."""
-    with _stage("elastic", "E(V) and elastic constants", times):
+    with stage("elastic", "E(V) and elastic constants", times):
         energy_volume = equation_of_state(atoms)
         elastic = elastic_constants(atoms, progress=progress)
         kind, clamped = crystal_kind(atoms), None
         if kind == "diamond":  # the only one of the three whose atoms move under strain
             clamped = elastic_constants(atoms, relax_ions=False, progress=progress)
-    with _stage("phonons", "phonons by finite displacements", times):
+    with stage("phonons", "phonons by finite displacements", times):
         force_constants = FiniteDisplacementPhonons(progress=progress)(atoms)
-    with _stage("defects", "vacancy and surfaces", times):
+    with stage("defects", "vacancy and surfaces", times):
         vacancy = vacancy_formation_energy(
             atoms, minimum_length=options.minimum_length, seed=options.seed, progress=progress
         )
@@ -247,12 +244,12 @@ def _dynamic(
         "seed": options.seed,
         "progress": progress,
     }
-    with _stage("thermal expansion", "dynamics at zero pressure", times):
+    with stage("thermal expansion", "dynamics at zero pressure", times):
         temperatures = [float(round(share * melting)) for share in _EXPANSION_SHARES]
         expansion = thermal_expansion(
             atoms, temperatures, picoseconds=options.expansion_time, **common
         )
-    with _stage("melt", "dynamics of the melt", times):
+    with stage("melt", "dynamics of the melt", times):
         liquid = melt(
             atoms,
             known.temperature if known else _MELT_SHARE * melting,
@@ -264,17 +261,14 @@ def _dynamic(
     return {"expansion": expansion, "melt": liquid, "melt_reference": known}
 
 
-@contextmanager
-def _stage(name: str, text: str, times: dict[str, float]) -> Iterator[None]:
-    """Say what is being done and remember how long it took, in s."""
-    logger.info("%s …", text)
-    start = time.perf_counter()
-    yield
-    times[name] = round(time.perf_counter() - start, 1)
+def element_of(calculator: Any, element: str | None, structure: Atoms | None) -> str:
+    """Return the symbol the report is about.
 
-
-def _element(calculator: Any, element: str | None, structure: Atoms | None) -> str:
-    """Return the symbol the report is about."""
+    Raises
+    ------
+    InputError
+        If neither the calculator nor the structure tells, or they contradict ``element``.
+    """
     if structure is not None:
         kinds = sorted(set(structure.get_chemical_symbols()))
         if len(kinds) == 1 and element in (None, kinds[0]):

@@ -9,7 +9,8 @@ from ase import Atoms
 
 from scatterml_ase.results.plotting import INK, PALETTE
 from scatterml_ase.units import THZ_TO_MEV
-from scatterml_ase.workflows.properties.reference import references, uniaxial_strain
+from scatterml_ase.workflows.properties.reference import uniaxial_strain
+from scatterml_ase.workflows.properties.special_points import in_ground_state
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,8 @@ def draw_report(report: Report) -> Figure:
 
 def _draw_strain(report: Report, ax: Axes) -> str:
     """Energy over uniform and uniaxial strain, the latter with the points of DFT."""
-    atoms, known = report.atoms, uniaxial_strain(report.element)
+    atoms = report.atoms
+    known = uniaxial_strain(report.element) if in_ground_state(atoms) else None
     eos = report.energy_volume
     lengths = np.cbrt(eos.volumes / eos.volume) - 1
     curve = np.linspace(lengths.min(), lengths.max(), 100)
@@ -137,8 +139,9 @@ def _draw_bands(report: Report, ax: Axes) -> str:
                      (("DFT-PBE, 300 K", DFT, "o"), ("DFT-PBEsol", PALETTE[3], "D"),
                       ("experiment", EXPERIMENT, "s")), strict=True))  # fmt: skip
     shown: set[str] = set()
+    rows = {row.key: row for row in report.rows}
     for f in report.frequencies:
-        for known in references(report.element, f.key):
+        for known in rows[f.key].references:
             label, color, marker = names.get(known.method, (known.method, INK, "x"))
             for place in _places(bands.ticks(), f.point):
                 ax.plot(place, known.value, marker, color=color, markersize=5, zorder=3,
@@ -161,15 +164,21 @@ def _places(ticks: tuple[list[float], list[str]], point: str) -> list[float]:
 
 
 def _draw_expansion(report: Report, ax: Axes) -> str:
-    """Thermal expansion, with the experimental slope."""
-    assert report.expansion is not None
-    report.expansion.plot(ax)
+    """Thermal expansion, with the experimental slope from the first point on, or at 25 °C."""
+    expansion = report.expansion
+    assert expansion is not None
+    expansion.plot(ax)
     ax.lines[0].set_label("mean slope")
-    ax.containers[0].set_label(f"this model ({report.expansion.picoseconds:g} ps each)")
-    hottest = ax.get_xlim()[1]
-    for known in references(report.element, "linear_expansion"):
-        ax.plot([0, hottest], [0, 1e-4 * known.value * hottest], color=EXPERIMENT,
-                linestyle="--", linewidth=1.2, label="slope of experiment at 25 °C")  # fmt: skip
+    ax.containers[0].set_label(f"this model ({expansion.picoseconds:g} ps each)")
+    row = next(row for row in report.rows if row.key == "linear_expansion")
+    if row.references:
+        first = int(expansion.temperatures.argmin()) if row.alike else None
+        low = 0.0 if first is None else float(expansion.temperatures[first])
+        start = 0.0 if first is None else 100 * float(expansion.linear_expansion()[0][first])
+        ends = np.array([low, expansion.temperatures.max()])
+        where = "between them" if row.alike else "at 25 °C"
+        ax.plot(ends, start + 1e-4 * row.references[0].value * (ends - low), color=EXPERIMENT,
+                linestyle="--", linewidth=1.2, label=f"slope of experiment {where}")  # fmt: skip
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.legend(loc="upper left")
     return "Thermal expansion"

@@ -5,17 +5,26 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
+from scatterml_ase.results.elastic import ElasticConstants
 from scatterml_ase.results.energy_volume import EnergyVolume
 from scatterml_ase.results.pair_distribution import PairDistribution
-from scatterml_ase.workflows.properties.reference import Reference, references, source
-from scatterml_ase.workflows.properties.special_points import crystal_kind
+from scatterml_ase.results.thermal_expansion import ThermalExpansion
+from scatterml_ase.workflows.properties.reference import (
+    Reference,
+    mean_expansion,
+    references,
+    source,
+)
+from scatterml_ase.workflows.properties.special_points import crystal_kind, in_ground_state
 
 _ORDER = {"dft-pbe": 0, "dft-gga": 0, "dft-pbesol": 1, "experiment": 2}  # then as in the table
+_NO_CONSTANT = 1e-4  # of the largest: zero by symmetry
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class ReportRow:
         Of both, and of the references.
     references
         What is known, DFT first.
+    alike
+        Whether the references are of the same quantity; otherwise there is no deviation.
     """
 
     key: str
@@ -42,11 +53,12 @@ class ReportRow:
     unit: str
     error: float | None = None
     references: tuple[Reference, ...] = ()
+    alike: bool = True
 
     @property
     def deviation(self) -> float | None:
-        """Relative to the first reference; None without one."""
-        if not self.references or self.references[0].value == 0:
+        """Relative to the first reference; None without one that is alike."""
+        if not self.alike or not self.references or self.references[0].value == 0:
             return None
         return self.value / self.references[0].value - 1
 
@@ -67,18 +79,35 @@ def make_row(
 
 
 def rows_of(element: str, atoms: Atoms, parts: Mapping[str, Any]) -> Iterator[ReportRow]:
-    """Yield the rows of a report from its parts, which are the fields of ``Report``."""
+    """Yield the rows of a report from its parts, which are the fields of ``Report``.
+
+    What is known of an element is known of its ground state: rows of another crystal have no
+    references, but for those of the melt, which has forgotten where it came from.
+    """
+    rows = _solid_rows(element, atoms, parts)
+    known = in_ground_state(atoms)
+    yield from (row if known else replace(row, references=()) for row in rows)
+    if (liquid := parts["melt"]) is not None:
+        yield from _melt_rows(element, liquid, parts["melt_reference"])
+
+
+def _solid_rows(element: str, atoms: Atoms, parts: Mapping[str, Any]) -> Iterator[ReportRow]:
     kind = crystal_kind(atoms)
     eos: EnergyVolume = parts["energy_volume"]
     if kind is not None:
         per_cell = {"fcc": 4, "bcc": 2, "diamond": 8}[kind]
         a = (atoms.get_volume() / len(atoms) * per_cell) ** (1 / 3)
         yield make_row(element, "lattice_constant", "lattice constant a", a, "angstrom")
+    else:
+        volume = atoms.get_volume() / len(atoms)
+        yield make_row(element, "atomic_volume", "volume per atom", volume, "angstrom^3")
     yield make_row(element, "bulk_modulus", "bulk modulus (E(V))", eos.bulk_modulus, "GPa")
     yield make_row(element, "bulk_modulus_derivative", "dB/dp", eos.bulk_modulus_derivative, "")
     if kind is not None:
         for name, value in zip(("c11", "c12", "c44"), parts["elastic"].cubic, strict=True):
             yield make_row(element, name, name.upper(), value, "GPa")
+    else:
+        yield from _elastic_rows(element, parts["elastic"])
     if (clamped := parts["elastic_clamped"]) is not None:
         yield make_row(element, "c44_clamped", "C44, clamped ions", clamped.cubic[2], "GPa")
     for f in parts["frequencies"]:
@@ -92,13 +121,30 @@ def rows_of(element: str, atoms: Atoms, parts: Mapping[str, Any]) -> Iterator[Re
             element, f"surface_energy_{name}", f"surface energy ({name})", energy.relaxed, "J/m^2"
         )
     if (expansion := parts["expansion"]) is not None:
-        mean = expansion.coefficient
-        label = f"linear expansion 0-{expansion.temperatures.max():.0f} K"
-        yield make_row(
-            element, "linear_expansion", label, 1e6 * mean.value, "1e-6/K", 1e6 * mean.error
-        )
-    if (liquid := parts["melt"]) is not None:
-        yield from _melt_rows(element, liquid, parts["melt_reference"])
+        yield _expansion_row(element, expansion)
+
+
+def _elastic_rows(element: str, elastic: ElasticConstants) -> Iterator[ReportRow]:
+    """Yield the constants of a crystal that is not cubic, those that symmetry leaves, and means."""
+    stiffness = elastic.stiffness
+    for i, j in zip(*np.triu_indices(6), strict=True):
+        value = float(stiffness[i, j])
+        if abs(value) > _NO_CONSTANT * float(np.abs(stiffness).max()):
+            name = f"c{i + 1}{j + 1}"
+            yield make_row(element, name, name.upper(), value, "GPa")
+    mean = elastic.shear_modulus
+    yield make_row(element, "shear_modulus", "shear modulus (Hill)", mean, "GPa")
+
+
+def _expansion_row(element: str, expansion: ThermalExpansion) -> ReportRow:
+    """Compare between the two temperatures; what was measured elsewhere is shown, not compared."""
+    low, high = (float(t) for t in (expansion.temperatures.min(), expansion.temperatures.max()))
+    mean = expansion.between_extremes
+    label = f"linear expansion {low:.0f}-{high:.0f} K"
+    row = make_row(element, "linear_expansion", label, 1e6 * mean.value, "1e-6/K", 1e6 * mean.error)
+    if (measured := mean_expansion(element, low, high)) is not None:
+        return replace(row, references=(measured,))
+    return replace(row, alike=False)
 
 
 def _melt_rows(
@@ -177,6 +223,7 @@ def to_json(rows: Sequence[ReportRow]) -> list[dict]:
             "error": row.error,
             "unit": row.unit,
             "deviation": row.deviation,
+            "references_are_alike": row.alike,
             "references": [
                 {
                     "value": r.value,
@@ -192,7 +239,8 @@ def to_json(rows: Sequence[ReportRow]) -> list[dict]:
 
 
 def _known(row: ReportRow) -> str:
-    return "; ".join(f"{r.value:g} {_method(r)} ({_named(r)})" for r in row.references) or "–"
+    text = "; ".join(f"{r.value:g} {_method(r)} ({_named(r)})" for r in row.references)
+    return text + (", not alike" if text and not row.alike else "") or "–"
 
 
 def _named(reference: Reference) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import ase.io
 from ase import Atoms
@@ -59,19 +60,58 @@ def serve(
     Raises
     ------
     InputError
-        If nobody listens, or the structure or the calculator cannot be used.
+        If nobody listens, the structure or the calculator cannot be used or does not fit what is
+        sent, the calculator fails, or the connection breaks in the middle of a message.
     """
+    if unix is None and not 0 < port < 65536:
+        fix = f"Give the number that the other end names, such as {PORT}"
+        raise InputError(explain(f"port={port} cannot be used", "ports are 1 to 65535", fix))
     atoms = _read(structure)
     atoms.calc = make_calculator(calculator, atoms=atoms)
     stress = bool(atoms.pbc.any()) and "stress" in atoms.calc.implemented_properties
     client = _connect(host, port, unix, wait)
+    client.protocol = _Checked(client.protocol, len(atoms))
     count = 0
     try:
         for _ in client.irun(atoms, use_stress=stress):
             count += 1
+    except InputError:
+        raise
+    except OSError as error:
+        what, why = f"The connection broke after {count} structures", str(error) or "it was closed"
+        raise InputError(explain(what, why, "Look at what the other end says")) from error
+    except Exception as error:  # any calculator, any exception
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(
+            explain(f"Serving {type(atoms.calc).__name__} failed after {count} structures", why,
+                    "Look at the last structures of the other end")
+        ) from error  # fmt: skip
     finally:
         client.close()
     return count
+
+
+class _Checked:
+    """The protocol of a client that takes structures of one number of atoms only."""
+
+    def __init__(self, protocol: Any, atoms: int) -> None:
+        self._protocol, self._atoms = protocol, atoms
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
+
+    def recvposdata(self) -> Any:
+        """Receive cell, its inverse, and positions."""
+        received = self._protocol.recvposdata()
+        if len(received[-1]) != self._atoms:
+            raise InputError(
+                explain(
+                    f"The other end sends {len(received[-1])} atoms",
+                    f"the structure given here has {self._atoms}",
+                    "Give the structure the other end starts from",
+                )
+            )
+        return received
 
 
 def _read(structure: Atoms | str | Path) -> Atoms:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,12 +24,12 @@ from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.thermal import ThermalProperties
 from scatterml_ase.workflows import summary as describe
 from scatterml_ase.workflows.options import SpectrumOptions, check_options
+from scatterml_ase.workflows.stages import stage
 from scatterml_ase.workflows.structures import check_crystal, read_structure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-logger = logging.getLogger(__name__)
 _SHELLS, _WIDTH, _UNSTABLE_WAVEVECTORS = 160, 1 / 40, 100_000
 _FORCE_CONSTANTS = (".yaml", ".yml", ".nxs", ".hdf5", ".h5")
 
@@ -146,32 +144,23 @@ def spectrum(
     check_options(options)
     times: dict[str, float] = {}
     if isinstance(structure, ForceConstants) or _holds_force_constants(structure):
-        with _stage("setup", "reading force constants", times):
+        with stage("setup", "reading force constants", times):
             force_constants = _given(structure)
         atoms = force_constants.crystal.to_atoms()
         return _observe(atoms, force_constants, options, times, progress=progress)
-    with _stage("setup", "reading the structure, loading the calculator", times):
+    with stage("setup", "reading the structure, loading the calculator", times):
         atoms = _prepare(structure, calculator, progress=progress)
     if options.relax:
         from scatterml_ase.workflows.relax import relax
 
-        with _stage("relax", f"relaxing {atoms.symbols}", times):
+        with stage("relax", f"relaxing {atoms.symbols}", times):
             atoms = relax(atoms, progress=progress)
-    with _stage("force constants", f"force constants ({options.method})", times):
+    with stage("force constants", f"force constants ({options.method})", times):
         force_constants = _force_constants(atoms, options, progress=progress)
     return _observe(atoms, force_constants, options, times, progress=progress)
 
 
 # -- stages ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _stage(name: str, text: str, times: dict[str, float]) -> Iterator[None]:
-    """Say what is being done and remember how long it took, in s."""
-    logger.info("%s …", text)
-    start = time.perf_counter()
-    yield
-    times[name] = round(time.perf_counter() - start, 3)
 
 
 def _holds_force_constants(structure: Any) -> bool:
@@ -249,14 +238,14 @@ def _observe(
 ) -> SpectrumResult:
     """Go from force constants to everything that can be observed."""
     mesh = mesh_for(force_constants, options.mesh_spacing)
-    with _stage("phonons", f"bands, density of states, thermal properties (mesh {mesh})", times):
+    with stage("phonons", f"bands, density of states, thermal properties (mesh {mesh})", times):
         bands = force_constants.bands()
         modes = force_constants.mesh_modes(mesh, progress=progress)
         dos = phonon_dos(modes)
         thermal = force_constants.thermal(np.array(options.temperature), modes)
         stability = describe.describe_stability(modes)
     maps = []
-    with _stage("scattering", "powder S(|Q|,E)", times):
+    with stage("scattering", "powder S(|Q|,E)", times):
         for temperature in options.temperature:
             analyzer = _scattering(options, float(temperature), stability, progress=progress)
             maps.append(analyzer(force_constants))

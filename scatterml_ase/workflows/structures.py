@@ -66,6 +66,20 @@ def read_structure(text: str | Path) -> Atoms:
     return atoms
 
 
+def ground_state(element: str) -> Atoms:
+    """Return the crystal of an element at room temperature as ``ase.build.bulk`` knows it.
+
+    Raises
+    ------
+    InputError
+        If ``element`` is none, or ASE cannot build its crystal.
+    """
+    if element not in atomic_numbers:
+        why = "it is not the symbol of an element"
+        raise InputError(explain(f"{element!r} has no ground state", why, "Write Si, not si"))
+    return _build(element)
+
+
 def check_atoms(atoms: Atoms) -> None:
     """Refuse what no calculator should be asked for: no atoms, NaN, no element, overlap.
 

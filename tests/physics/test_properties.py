@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc100, fcc110, fcc111
+from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from matscipy.neighbours import neighbour_list
 
@@ -112,6 +113,22 @@ def test_a_vacancy_of_pair_potentials_costs_the_energy_of_an_atom(morse):
     assert found.unrelaxed == pytest.approx(-energy, rel=1e-6)
     assert found.relaxed < found.unrelaxed
     assert np.linalg.norm(found.atoms.get_forces(), axis=1).max() < 5e-3
+
+
+def test_a_left_handed_cell_has_the_same_surfaces(copper):
+    mirrored = copper.copy()
+    mirrored.set_cell(copper.cell.array[[1, 0, 2]])
+    mirrored.calc = EMT()
+    assert mirrored.cell.handedness == -1
+    right, left = (surface_energy(atoms, (1, 1, 1)) for atoms in (copper, mirrored))
+    assert left.unrelaxed == pytest.approx(right.unrelaxed, rel=1e-6)
+    assert left.atoms.get_volume() == pytest.approx(right.atoms.get_volume())
+
+
+@pytest.mark.parametrize("sizes", [{"thickness": 0.0}, {"vacuum": -1.0}])
+def test_a_slab_needs_thickness_and_vacuum(copper, sizes):
+    with pytest.raises(InputError, match="make no slab"):
+        surface_energy(copper, (1, 1, 1), **sizes)
 
 
 @pytest.mark.parametrize(
@@ -255,5 +272,33 @@ def test_light_atoms_get_short_time_steps():
 
 
 def test_dynamics_needs_a_temperature(morse):
-    with pytest.raises(InputError, match="temperatures="):
-        thermal_expansion(morse, ())
+    for temperatures in ((), np.array([]), np.array([300.0, -1.0]), (np.nan,)):
+        with pytest.raises(InputError, match="temperatures="):
+            thermal_expansion(morse, temperatures)
+    with pytest.raises(InputError, match="cannot be run"):
+        melt(morse, -300.0)
+
+
+def test_temperatures_may_be_an_array(morse):
+    short = {**SHORT, "picoseconds": 0.09}
+    assert len(thermal_expansion(morse, np.array([300.0, 400.0]), **short).volumes) == 2
+
+
+def test_a_melt_that_runs_away_is_stopped(morse):
+    """Forces that pump energy in heat the atoms far beyond the thermostat."""
+
+    class Heater(Calculator):
+        implemented_properties = ["energy", "forces"]  # noqa: RUF012
+        generator = np.random.default_rng(0)
+
+        def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+            forces = self.generator.normal(scale=30, size=(len(atoms), 3))
+            self.results = {"energy": 0.0, "forces": forces}
+
+    with pytest.raises(BlowUpError, match=r"K where 90 K is kept"):
+        melt(morse, 60.0, calculator=Heater(), **SHORT)
+
+
+def test_snapshots_without_a_volume_have_no_pair_distribution():
+    with pytest.raises(InputError, match="Not all snapshots are periodic"):
+        pair_distribution([Atoms("Ar2", [[0, 0, 0], [0, 0, 3]])], 300)

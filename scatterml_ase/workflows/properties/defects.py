@@ -11,10 +11,10 @@ from ase.build import make_supercell
 from ase.spacegroup.symmetrize import check_symmetry
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.units import EV_PER_ANGSTROM2_TO_J_PER_M2
 from scatterml_ase.workflows.properties.dynamics import simulation_cell
 from scatterml_ase.workflows.relax import relax
 
-EV_PER_ANGSTROM2_TO_J_PER_M2 = 16.02176634
 _SYMMETRY_PRECISION = 1e-4
 _REACH = 4  # cell vectors, in the search for the vectors of a plane
 
@@ -119,9 +119,13 @@ def surface_energy(
     Raises
     ------
     InputError
-        If there are several elements, or the indices are all zero.
+        If there are several elements, the indices are all zero, or thickness or vacuum are not
+        positive.
     """
     _one_element(atoms, "A surface energy")
+    if not (thickness > 0 and vacuum > 0):
+        what = f"thickness={thickness} and vacuum={vacuum} make no slab"
+        raise InputError(explain(what, "both are lengths in Å", "Give such as 14 and 8"))
     if not any(miller):
         raise InputError(
             explain("(0, 0, 0) is no face", "a face has a normal", "Give indices such as (1, 1, 1)")
@@ -148,6 +152,7 @@ def surface_energy(
 
 def _slab(atoms: Atoms, miller: tuple[int, int, int], thickness: float, vacuum: float) -> Atoms:
     """Cut a slab of whole periods whose ends are the widest gap between planes."""
+    atoms = _right_handed(atoms)
     basis = _plane_basis(atoms, miller)
     unit = make_supercell(atoms, basis)
     period = unit.get_volume() / float(np.linalg.norm(np.cross(unit.cell[0], unit.cell[1])))
@@ -163,6 +168,15 @@ def _slab(atoms: Atoms, miller: tuple[int, int, int], thickness: float, vacuum: 
     block.set_cell([a, b, normal * (c @ normal + 2 * vacuum)])  # room above and below
     block.positions += vacuum * normal
     return block
+
+
+def _right_handed(atoms: Atoms) -> Atoms:
+    """Return the same crystal with its first two cell vectors swapped if it is left-handed."""
+    if atoms.cell.handedness > 0:
+        return atoms
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.array[[1, 0, 2]])
+    return turned
 
 
 def _plane_basis(atoms: Atoms, miller: tuple[int, int, int]) -> np.ndarray:

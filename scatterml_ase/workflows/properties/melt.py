@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -52,6 +53,11 @@ def pair_distribution(
         raise InputError(
             explain("There are no snapshots", "a mean needs some", "Give one or more structures")
         )
+    if not all(atoms.pbc.all() for atoms in frames):
+        raise InputError(
+            explain("Not all snapshots are periodic", "g(r) is relative to a mean density, which "
+                    "needs a volume", "Give snapshots of a periodic cell")
+        )  # fmt: skip
     if r_edges is None:
         r_edges = np.arange(0, shortest_image(frames[0].cell.array) / 2 + 1e-9, _STEP)
     shells = 4 / 3 * np.pi * np.diff(r_edges**3)
@@ -114,13 +120,16 @@ def melt(
     Raises
     ------
     InputError
-        If the simulation blows up.
+        If temperature or times are not positive, or the simulation blows up.
 
     Warns
     -----
     AccuracyWarning
         If the atoms have not left their sites: then it is g(r) of a hot crystal.
     """
+    if not (temperature > 0 and picoseconds > 0 and equilibration >= 0):
+        what = f"{temperature} K for {picoseconds} ps after {equilibration} ps cannot be run"
+        raise InputError(explain(what, "these are positive numbers", "Give such as 3000, 5 and 3"))
     cell = simulation_cell(atoms, minimum_length)
     if volume_per_atom is not None:
         scale = (volume_per_atom * len(cell) / cell.get_volume()) ** (1 / 3)
@@ -133,8 +142,9 @@ def melt(
     with progress_bar("melt", total, shown=progress) as bar:
         for factor, duration in ((1.5, equilibration / 2), (1.0, equilibration / 2)):
             engine = langevin(cell, factor * temperature, step, generator, relaxation_time=50.0)
-            run(engine, 1000 * duration, step, lambda _: None, every=_EVERY, bar=bar)
-        frames = run(engine, 1000 * picoseconds, step, Atoms.copy, every=_EVERY, bar=bar)
+            watched: dict[str, Any] = {"temperature": factor * temperature, "bar": bar}
+            run(engine, 1000 * duration, step, lambda _: None, every=_EVERY, **watched)
+        frames = run(engine, 1000 * picoseconds, step, Atoms.copy, every=_EVERY, **watched)
     result = pair_distribution(frames, temperature, r_edges=r_edges)
     moved = cell.positions - sites
     moved -= moved.mean(axis=0)

@@ -1,7 +1,7 @@
 """Values a report compares with, each named with its source, and what the elements crystallise in.
 
-The tables are ``data/references.csv``, ``data/sources.toml`` and the curves
-``data/melts/*.csv`` and ``data/strains/*.csv``; nothing in them is made by a model of ours.
+The tables are ``data/references.csv``, ``data/sources.toml``, ``data/expansions.toml`` and the
+curves ``data/melts/*.csv`` and ``data/strains/*.csv``; nothing in them is made by a model of ours.
 """
 
 from __future__ import annotations
@@ -61,6 +61,25 @@ def source(key: str) -> dict[str, str]:
     return dict(_sources()[key])
 
 
+def mean_expansion(element: str, low: float, high: float) -> Reference | None:
+    """Return the measured mean linear expansion between two temperatures (K), in 1e-6/K, or None.
+
+    None where nobody's measurement is in the tables, or it does not reach that far.
+    """
+    curve = _expansions().get(element)
+    if curve is None or not curve["range"][0] <= low < high <= curve["range"][1]:
+        return None
+    a, b, c, d = (curve[name] for name in "abcd")
+
+    def length(t: float) -> float:
+        return a * (t + np.exp(-b * (t - c)) / b) + d / 2 * t**2
+
+    value = round(float(length(high) - length(low)) / (high - low), 3)
+    return Reference(
+        element, "linear_expansion", value, "1e-6/K", "experiment", None, curve["source"]
+    )
+
+
 def melting_temperature(element: str) -> float:
     """Return the melting temperature in K at ambient pressure.
 
@@ -105,6 +124,11 @@ def _table() -> dict[str, tuple[Reference, ...]]:
         )
         table[entry.element] = (*table.get(entry.element, ()), entry)
     return table
+
+
+@cache
+def _expansions() -> dict[str, dict]:
+    return tomllib.loads(data_folder().joinpath("expansions.toml").read_text("utf-8"))
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.data import reference_states
 from ase.spacegroup.symmetrize import check_symmetry
 
 from scatterml_ase.results.force_constants import ForceConstants
@@ -63,6 +64,16 @@ def crystal_kind(atoms: Atoms, precision: float = 1e-4) -> str | None:
         return None
     kind, per_cell = _KINDS.get(group.number), len(group.std_types)
     return kind if per_cell == {"fcc": 4, "bcc": 2, "diamond": 8}.get(kind or "") else None
+
+
+def in_ground_state(atoms: Atoms) -> bool:
+    """Tell whether an elemental crystal is the one that ``ase.build.bulk`` builds.
+
+    Published values of an element are of that crystal. Only fcc, bcc and diamond are told apart.
+    """
+    kind = crystal_kind(atoms)
+    known = reference_states[atoms.numbers[0]] or {}
+    return kind is not None and kind == known.get("symmetry")
 
 
 def special_frequencies(force_constants: ForceConstants) -> tuple[SpecialFrequency, ...]:

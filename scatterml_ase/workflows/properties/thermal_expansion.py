@@ -62,7 +62,7 @@ def thermal_expansion(
     InputError
         If a temperature is not positive, or a simulation blows up.
     """
-    if not temperatures or min(temperatures) <= 0:
+    if not (len(temperatures) and np.all(np.asarray(temperatures) > 0)):
         raise InputError(
             explain(f"temperatures={temperatures} cannot be used", "dynamics needs some above 0 K",
                     "Give one or more in K, such as (300, 600)")

@@ -194,6 +194,16 @@ def test_a_script_without_a_place_for_the_calculator_is_refused(tmp_path):
         run_lammps(tmp_path / "missing", EMT(), ["Cu"])
 
 
+@pytest.mark.parametrize("line", ["fix ml moving external pf/callback 1 1",
+                                  "fix ml all external pf/callback 10 1",
+                                  "fix ml all external pf/callback"])  # fmt: skip
+def test_a_fix_that_drops_forces_is_refused(line, tmp_path):
+    """A group would leave atoms without forces, other numbers forces of an earlier step."""
+    (tmp_path / "in.si").write_text(f"units metal\n{line}  # here\nrun 0\n")
+    with pytest.raises(InputError, match="Write: fix ml all external pf/callback 1 1"):
+        run_lammps(tmp_path / "in.si", EMT(), ["Cu"])
+
+
 # -- with LAMMPS itself ----------------------------------------------------------------------------
 
 SCRIPT = """

@@ -13,7 +13,10 @@ from ase.calculators.emt import EMT
 from scatterml_ase import cli, report
 from scatterml_ase.calculator import TorchCalculator
 from scatterml_ase.errors import InputError
+from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.elastic import ElasticConstants
+from scatterml_ase.results.thermal_expansion import ThermalExpansion
+from scatterml_ase.workflows import report_rows
 from scatterml_ase.workflows.properties import reference
 from scatterml_ase.workflows.report_options import ReportOptions
 from scatterml_ase.workflows.report_rows import ReportRow, make_row
@@ -91,7 +94,9 @@ def test_dynamics_adds_expansion_and_melt(copper, morse_model, tmp_path, monkeyp
     crystal = bulk("Si", "fcc", a=2.9532)
     result = report(TorchCalculator(morse_model), options=options, structure=crystal)
     rows = {row.key: row for row in result.rows}
-    assert rows["linear_expansion"].error > 0
+    row = rows["linear_expansion"]
+    assert row.error > 0 and row.label == "linear expansion 90-180 K"
+    assert row.references == () and row.deviation is None  # of silicon, but not in this phase
     assert rows["melt_position"].references[0].method == "dft-pbe"
     assert result.melt.density == pytest.approx(result.melt_reference.density)
     assert result.save(tmp_path)["melt.nxs"].is_file()
@@ -177,3 +182,86 @@ def test_the_structure_may_be_given():
     result = report(EMT(), options=QUICK, structure=atoms)
     assert result.element == "Cu"
     assert atoms.calc is None
+
+
+# -- what is compared with what --------------------------------------------------------------------
+
+
+def expansion_of(element, temperatures):
+    """Return an expansion of about 1e-5 per K."""
+    atoms = bulk(element)
+    temperatures = np.array(temperatures, dtype=float)
+    return ThermalExpansion(
+        crystal=Crystal.from_atoms(atoms),
+        temperatures=temperatures,
+        volumes=atoms.get_volume() / len(atoms) * (1.01 + 1e-5 * temperatures) ** 3,
+        volume_errors=np.full(len(temperatures), 0.01),
+    )
+
+
+def test_expansion_is_compared_between_the_same_temperatures():
+    """The mean of Okada and Tokumaru's formula, here by the trapezoidal rule."""
+    row = report_rows._expansion_row("Si", expansion_of("Si", [506, 1012]))
+    t = np.linspace(506, 1012, 2001)
+    alpha = 3.725 * (1 - np.exp(-5.88e-3 * (t - 124))) + 5.548e-4 * t
+    assert row.label == "linear expansion 506-1012 K"
+    assert row.value == pytest.approx(1e6 * (1.02012 / 1.01506 - 1) / 506, rel=1e-6)
+    assert row.references[0].value == pytest.approx(alpha.mean(), rel=1e-3)
+    assert row.deviation == pytest.approx(row.value / row.references[0].value - 1)
+
+
+@pytest.mark.parametrize(("element", "temperatures"), [("Cu", [407, 815]), ("Si", [50, 1012])])
+def test_an_expansion_at_another_temperature_is_shown_but_not_compared(element, temperatures):
+    row = report_rows._expansion_row(element, expansion_of(element, temperatures))
+    assert row.references[0].temperature == 298
+    assert row.deviation is None
+    assert "exp. 298 K (crc-expansion), not alike" in report_rows.table([row])
+
+
+def test_a_slope_between_temperatures_needs_two():
+    with pytest.raises(InputError, match="one temperature"):
+        _ = expansion_of("Si", [300]).between_extremes
+
+
+def test_another_phase_is_not_compared_with_the_ground_state():
+    result = report(EMT(), options=QUICK, structure=bulk("Cu", "bcc", a=2.9))
+    keys = {row.key for row in result.rows}
+    assert "phonon_N_1" in keys and "c11" in keys
+    assert all(row.references == () for row in result.rows)
+    labels = [line.get_label() for line in result.plot().axes[0].lines]
+    assert not any("DFT" in label for label in labels)
+
+
+def test_a_hexagonal_crystal_has_all_its_constants():
+    result = report(EMT(), options=QUICK, structure=bulk("Cu", "hcp", a=2.56, c=4.18))
+    found = {row.key: row.value for row in result.rows}
+    constants = {key for key in found if key[0] == "c" and key[1:].isdigit()}
+    assert constants == {"c11", "c12", "c13", "c22", "c23", "c33", "c44", "c55", "c66"}
+    assert found["c66"] == pytest.approx((found["c11"] - found["c12"]) / 2, rel=1e-3)
+    assert found["atomic_volume"] == pytest.approx(11.6, abs=0.5)
+    assert result.surfaces == {}
+
+
+@pytest.mark.parametrize(("element", "why"), [("Xx", "not the symbol"), ("O", "cannot build")])
+def test_elements_without_a_crystal_are_explained(element, why):
+    with pytest.raises(InputError, match=why):
+        report(EMT(), element, QUICK)
+
+
+def test_the_command_leaves_no_folder_where_nothing_could_be_computed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["report", "emt", "-e", "Si", "--quick", "-o", "out"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_refuses_a_folder_it_cannot_write_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "emt_Cu_report").write_text("a file")
+    monkeypatch.setattr("scatterml_ase.workflows.report._static", None)
+    assert cli.main(["report", "emt", "-e", "Cu", "--quick"]) == 2
+
+
+def test_the_folder_of_a_model_of_ones_own_has_its_name(tmp_path):
+    from scatterml_ase.cli.terminal import folder_stem
+
+    assert folder_stem(f"model:{tmp_path / 'mine'}/") == "mine"

@@ -1,14 +1,17 @@
 """Serving a calculator to ASE's end of i-PI's protocol, in a thread."""
 
+import socket
 import threading
 import uuid
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.socketio import SocketIOCalculator
+from ase.calculators.socketio import IPIProtocol, SocketIOCalculator
 from ase.md.verlet import VelocityVerlet
 
 from scatterml_ase.errors import InputError
@@ -81,6 +84,75 @@ def test_a_file_that_is_no_structure_is_refused(tmp_path):
     (tmp_path / "a.cif").write_text("nothing")
     with pytest.raises(InputError, match="is no structure"):
         serve(tmp_path / "a.cif", EMT(), wait=0)
+
+
+class FarEnd(threading.Thread):
+    """The other end of a socket, as far as a scenario needs it."""
+
+    def __init__(self, name, scenario):
+        super().__init__(daemon=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.place = Path(f"/tmp/ipi_{name}")
+        self.listener.bind(str(self.place))
+        self.listener.listen(1)
+        self.scenario = scenario
+        self.start()
+
+    def run(self):
+        with self.listener, self.listener.accept()[0] as connection:
+            self.scenario(IPIProtocol(connection))
+        self.place.unlink()
+
+
+def send(atoms):
+    """Return a scenario that sends a structure and reads on until the end."""
+
+    def scenario(protocol):
+        cell = atoms.cell.array
+        protocol.sendposdata(cell, np.linalg.inv(cell), atoms.positions)
+        with suppress(OSError):
+            protocol.socket.recv(1)
+
+    return scenario
+
+
+def die_in_a_message(protocol):
+    protocol.sendmsg("POSDATA")
+    protocol.socket.sendall(b"half of a cell")
+
+
+def test_a_far_end_that_dies_in_a_message_is_explained(name):
+    FarEnd(name, die_in_a_message)
+    with pytest.raises(InputError, match="The connection broke after 0 structures"):
+        serve(bulk("Cu"), EMT(), unix=name, wait=5)
+
+
+def test_a_far_end_that_hangs_up_between_messages_is_done(name):
+    FarEnd(name, lambda protocol: None)
+    assert serve(bulk("Cu"), EMT(), unix=name, wait=5) == 0
+
+
+@pytest.mark.parametrize("sent", [1, 5])
+def test_another_number_of_atoms_is_refused(sent, name):
+    """One atom would be spread over all of them without a word."""
+    FarEnd(name, send(bulk("Cu", cubic=True).repeat((2, 1, 1))[:sent]))
+    with pytest.raises(InputError, match=rf"sends {sent} atoms.*given here has 4"):
+        serve(bulk("Cu", cubic=True), EMT(), unix=name, wait=5)
+
+
+def test_a_failing_calculator_is_explained(name):
+    class Failing(EMT):
+        def calculate(self, *_, **__):
+            raise ZeroDivisionError("too hot")
+
+    FarEnd(name, send(bulk("Cu")))
+    with pytest.raises(InputError, match="Failing failed after 0 structures: ZeroDivisionError"):
+        serve(bulk("Cu"), Failing(), unix=name, wait=5)
+
+
+def test_a_port_that_is_none_is_refused():
+    with pytest.raises(InputError, match="port=99999"):
+        serve(bulk("Cu"), EMT(), port=99999, wait=0)
 
 
 def test_the_command_line_serves_and_counts(name, capsys):
