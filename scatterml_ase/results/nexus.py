@@ -33,6 +33,7 @@ FORMAT = 1
 # The closed table of what a file may hold.
 CLASSES = {
     "Crystal": "crystal",
+    "DetectorMap": "detector_map",
     "ElasticConstants": "elastic",
     "EnergyVolume": "energy_volume",
     "ForceConstants": "force_constants",
@@ -40,6 +41,7 @@ CLASSES = {
     "PhononBands": "bands",
     "PhononDOS": "dos",
     "PhononModes": "modes",
+    "SqwComparison": "sqw_comparison",
     "SqwCut": "cut",
     "SqwMap": "sqw",
     "ThermalExpansion": "thermal_expansion",

@@ -15,6 +15,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 INK = "#1A1A1A"
 """The colour of totals and of lines that stand for the whole crystal."""
 
+UNMEASURED = "0.86"
+"""The grey of bins that are not measured."""
+
 _SCALES = {"atom": "atom", "formula_unit": "f.u.", "cell": "cell"}
 _SPELLING = {
     "angstrom": "Å",

@@ -9,6 +9,7 @@ import numpy as np
 from scatterml_ase.physics.kinematics import border
 from scatterml_ase.results.plotting import (
     INK,
+    UNMEASURED,
     intensity_label,
     new_axes,
     path_ticks,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from scatterml_ase.results.sqw import SqwMap
 
-_UNMEASURED = "0.86"
 _ROBUST = {"powder": 99.0, "path": 60.0}
 """Percentile at the top of the colour scale: of all bins of a powder, where Bragg peaks overflow,
 and of the highest bins at each point of a path, where acoustic modes near Γ do."""
@@ -38,7 +38,7 @@ def draw_map(
     ax = new_axes(ax)
     top = maximum if maximum is not None else robust_maximum(sqw)
     norm = LogNorm(top * 1e-3, top, clip=True) if log else Normalize(0.0, top)
-    colors = colormaps[colormap].with_extremes(bad=_UNMEASURED)
+    colors = colormaps[colormap].with_extremes(bad=UNMEASURED)
     values = np.ma.masked_where(~sqw.mask, sqw.intensity)
     if log:
         values = np.ma.maximum(values, top * 1e-3)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.kinematics import incident_and_final, wavenumber
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.units import conversion_factor
+
+if TYPE_CHECKING:
+    from scatterml_ase.results.sqw import SqwMap
 
 Scale = Literal["atom", "formula_unit", "cell", "arbitrary"]
 
@@ -60,6 +64,28 @@ def scale_factor(present: Scale, wanted: Scale, crystal: Crystal | None) -> floa
 def spell_unit(unit: str, scale: Scale) -> str:
     """Return the unit of an intensity: ``"arbitrary/meV"`` where no absolute scale is known."""
     return unit.replace("mbarn/sr", "arbitrary") if scale == "arbitrary" else unit
+
+
+def ki_over_kf_factor(sqw: SqwMap, *, applied: bool) -> np.ndarray:
+    """Return the factor on each energy bin that takes k_f/k_i out of a map, or puts it in.
+
+    Raises
+    ------
+    InputError
+        If it is not known whether k_f/k_i is in, or at what energy.
+    """
+    if sqw.ki_over_kf is None:
+        raise InputError(
+            explain(
+                "Whether k_f/k_i is in this map is not known",
+                "its file did not say",
+                "Set it: dataclasses.replace(sqw, ki_over_kf=True) if it was divided out",
+            )
+        )
+    if sqw.ki_over_kf == applied:
+        return np.ones(len(sqw.energy_centres))
+    energies = sqw.energy_centres * conversion_factor(sqw.units["energy"], "meV")
+    return kf_over_ki(energies, sqw.kinematics) ** (-1 if applied else 1)
 
 
 def kf_over_ki(energies: np.ndarray, kinematics: Mapping[str, Any] | None) -> np.ndarray:

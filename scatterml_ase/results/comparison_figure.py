@@ -1,0 +1,91 @@
+"""How a simulation is drawn beside a measurement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scatterml_ase.results.plotting import INK, PALETTE, UNMEASURED, new_axes, unit_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from scatterml_ase.results.cut import SqwCut
+    from scatterml_ase.results.sqw import SqwMap
+    from scatterml_ase.results.sqw_comparison import SqwComparison
+
+_LIMIT = 5.0
+"""Standard deviations at the ends of the colours of a difference."""
+
+
+def draw_spectra(
+    comparison: SqwComparison, measured: SqwCut, fitted: SqwCut, ax: Axes | None
+) -> Axes:
+    """Draw points with error bars, the fit, and its background; see :meth:`SqwComparison.plot`."""
+    ax = new_axes(ax)
+    ax.errorbar(
+        measured.centres,
+        measured.intensity,
+        yerr=measured.error,
+        fmt="o",
+        markersize=3,
+        linewidth=0.8,
+        color=INK,
+        label="measured",
+    )
+    name = f"{comparison.scale:.3g} × simulated + background"
+    fitted.plot(ax, color=PALETTE[1], label=name)
+    ax.plot(
+        fitted.centres,
+        comparison.background,
+        color=PALETTE[0],
+        linewidth=1.0,
+        linestyle="--",
+        label="background",
+    )
+    low, high = np.nanmin(measured.intensity), np.nanmax(measured.intensity)
+    ax.set_ylim(min(0.0, low) - 0.02 * (high - low), high + 0.08 * (high - low))
+    ax.legend(frameon=False)
+    ax.set_title(_agreement(comparison), fontsize="medium")
+    return ax
+
+
+def draw_maps(comparison: SqwComparison, measured: SqwMap, fitted: SqwMap) -> Figure:
+    """Draw both maps with one scale of colours, and what is left; see ``plot_maps``."""
+    import matplotlib.pyplot as plt
+    from matplotlib import colormaps
+
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained", sharey=True)
+    known = measured.intensity[measured.mask]
+    top = max(float(np.percentile(known, 99)), np.finfo(float).tiny)
+    for ax, sqw, title in zip(axes, (measured, fitted), ("Measured", "Fitted"), strict=False):
+        sqw.plot(ax, maximum=top)
+        ax.set_title(title)
+    rest, label = comparison.residual.intensity, "Measured − fitted"
+    limit = float(np.nanpercentile(np.abs(rest), 99))
+    if comparison.error is not None:
+        rest, label, limit = rest / comparison.error, "(Measured − fitted) / error", _LIMIT
+    mesh = axes[2].pcolormesh(
+        comparison.q,
+        comparison.energy_transfer,
+        np.ma.masked_invalid(rest).T,
+        cmap=colormaps["RdBu_r"].with_extremes(bad=UNMEASURED),
+        vmin=-limit,
+        vmax=limit,
+        rasterized=True,
+    )
+    figure.colorbar(mesh, ax=axes[2], extend="both", pad=0.02).set_label(label)
+    axes[2].set_xlabel(f"|Q| ({unit_label(comparison.units['wavevector'])})")
+    axes[2].set_title(_agreement(comparison), fontsize="medium")
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    return figure
+
+
+def _agreement(comparison: SqwComparison) -> str:
+    text = f"mean difference {100 * comparison.relative_difference:.0f} %"
+    if np.isfinite(comparison.chi2):
+        return f"χ²/degree of freedom {comparison.chi2_per_degree:.3g}, {text}"
+    return text

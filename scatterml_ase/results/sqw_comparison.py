@@ -1,0 +1,226 @@
+"""A simulated map beside a measured one: scale, background and how well they agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from scatterml_ase.errors import InputError, explain, warn
+from scatterml_ase.physics.least_squares import LinearFit, fit_linear
+from scatterml_ase.results.base import Result, array
+from scatterml_ase.results.comparison_figure import draw_maps, draw_spectra
+from scatterml_ase.results.sqw import SqwMap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Background = Literal["none", "constant", "linear"]
+Range = tuple[float, float] | None
+_COLUMNS = {"none": 0, "constant": 1, "linear": 2}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SqwComparison(Result):
+    """Measured ≈ scale · simulated + background, fitted by weighted linear least squares.
+
+    Made by :meth:`SqwMap.compare`.
+
+    Parameters
+    ----------
+    q, energy_transfer
+        Edges of the measured bins, in Å⁻¹ and meV.
+    measured, error
+        Measured intensity and its standard deviation (None if it was not given), shape
+        (q, energy), in the unit of the measurement.
+    fitted
+        scale · simulated + background on the measured bins.
+    mask
+        True where a bin took part in the fit: known on both sides and in the ranges asked for.
+    background, background_error
+        Fitted background at each energy, shape (energy,), and its standard deviation.
+    scale, scale_error
+        Factor on the simulation and its standard deviation.
+    chi2
+        Σ ((measured − fitted)/error)² over the bins of the fit; NaN without errors.
+    degrees_of_freedom
+        Bins less fitted numbers.
+    temperature
+        Of the measurement, in K.
+    arbitrary
+        Whether the measurement is in arbitrary units.
+    """
+
+    q: np.ndarray = array("q+1", unit="{wavevector}")
+    energy_transfer: np.ndarray = array("energy+1", unit="{energy}")
+    measured: np.ndarray = array("q", "energy", unit="mbarn/sr/{energy}")
+    fitted: np.ndarray = array("q", "energy", unit="mbarn/sr/{energy}")
+    mask: np.ndarray = array("q", "energy")
+    background: np.ndarray = array("energy", unit="mbarn/sr/{energy}")
+    background_error: np.ndarray = array("energy", unit="mbarn/sr/{energy}")
+    error: np.ndarray | None = array("q", "energy", unit="mbarn/sr/{energy}", default=None)
+    scale: float
+    scale_error: float
+    chi2: float
+    degrees_of_freedom: int
+    temperature: float = float("nan")
+    arbitrary: bool = False
+
+    signal: ClassVar[str] = "measured"
+    axes: ClassVar[tuple[str, ...]] = ("q", "energy_transfer")
+    row_dims: ClassVar[tuple[str, ...]] = ("q", "energy")
+
+    @property
+    def chi2_per_degree(self) -> float:
+        """χ² per degree of freedom: about 1 where the two agree within the errors."""
+        return self.chi2 / self.degrees_of_freedom if self.degrees_of_freedom else float("nan")
+
+    @property
+    def relative_difference(self) -> float:
+        """Mean |measured − fitted| over mean |measured|, in the bins of the fit."""
+        rest = np.abs(self.measured - self.fitted)[self.mask].sum()
+        return float(rest / np.abs(self.measured)[self.mask].sum())
+
+    @property
+    def residual(self) -> SqwMap:
+        """Measured − fitted on the bins of the fit, as a map with the measured errors."""
+        return self._map(self.measured - self.fitted)
+
+    def unit_of(self, name: str) -> str:
+        """Return the present unit of the array ``name``."""
+        unit = super().unit_of(name)
+        return unit.replace("mbarn/sr", "arbitrary") if self.arbitrary else unit
+
+    def plot(self, ax: Axes | None = None, *, q: Range = None) -> Axes:
+        """Draw measured and fitted spectra over energy, mean over the bins of the fit.
+
+        Parameters
+        ----------
+        q
+            Range of Q to average over; None: all.
+        """
+        measured = self._map(self.measured).cut(q=q or (self.q[0], self.q[-1]))
+        fitted = self._map(self.fitted, errors=False).cut(q=q or (self.q[0], self.q[-1]))
+        return draw_spectra(self, measured, fitted, ax)
+
+    def plot_maps(self) -> Figure:
+        """Draw measured map, fitted map, and their difference in standard deviations."""
+        fitted = self._map(self.fitted, errors=False)
+        return draw_maps(self, self._map(self.measured), fitted)
+
+    def _map(self, intensity: np.ndarray, *, errors: bool = True) -> SqwMap:
+        return SqwMap(
+            q=self.q,
+            energy_transfer=self.energy_transfer,
+            intensity=intensity,
+            error=self.error if errors else None,
+            mask=self.mask,
+            temperature=self.temperature,
+            scale="arbitrary" if self.arbitrary else "atom",
+            units=self.units,
+            provenance=self.provenance,
+        )
+
+
+def compare(
+    simulated: SqwMap,
+    measured: SqwMap,
+    *,
+    background: Background = "constant",
+    q: Range = None,
+    energy: Range = None,
+) -> SqwComparison:
+    """Fit a simulated map to a measured one; see :meth:`SqwMap.compare`."""
+    if background not in _COLUMNS:
+        what = f"background={background!r} is not known"
+        fix = f"Use one of {', '.join(map(repr, _COLUMNS))}"
+        raise InputError(explain(what, "it is fitted with the scale", fix))
+    expected = _on_bins_of(simulated, measured)
+    mask = expected.mask & measured.mask
+    for limits, centres, shape in (
+        (q, measured.q_centres, (-1, 1)),
+        (energy, measured.energy_centres, (1, -1)),
+    ):
+        if limits is not None:
+            mask = mask & ((centres >= limits[0]) & (centres <= limits[1])).reshape(shape)
+    if measured.error is not None:
+        mask = mask & (measured.error > 0)  # without a width a bin would have infinite weight
+    shapes = measured.energy_centres[:, None] ** np.arange(_COLUMNS[background])
+    fit = _fit(expected, measured, mask, shapes)
+    scale = float(fit.coefficients[0])
+    if scale <= 0:
+        what = f"The simulation fits with a scale of {scale:.3g}"
+        why = "where it is bright the measurement is dark"
+        warn(explain(what, why, "Check crystal and units, or leave out the elastic line: energy="))
+    level = shapes @ fit.coefficients[1:]
+    spread = np.sqrt(np.einsum("ei,ij,ej->e", shapes, fit.covariance[1:, 1:], shapes))
+    return SqwComparison(
+        q=measured.q,
+        energy_transfer=measured.energy_transfer,
+        measured=measured.intensity,
+        fitted=scale * expected.intensity + level,
+        error=measured.error,
+        mask=mask,
+        background=level,
+        background_error=spread,
+        scale=scale,
+        scale_error=float(np.sqrt(fit.covariance[0, 0])),
+        chi2=fit.chi2 if measured.error is not None else float("nan"),
+        degrees_of_freedom=int(mask.sum()) - 1 - _COLUMNS[background],
+        temperature=measured.temperature,
+        arbitrary=measured.scale == "arbitrary",
+        units=measured.units,
+        provenance={
+            "measured": measured.provenance,
+            "simulated": simulated.provenance,
+            "background": background,
+            "ranges": {"q": q, "energy": energy},
+        },
+    )
+
+
+def _on_bins_of(simulated: SqwMap, measured: SqwMap) -> SqwMap:
+    """Return the simulation on the measured bins, per what and with k_f/k_i as measured."""
+    if simulated.axis != measured.axis:
+        what = (
+            f"A map with axis {simulated.axis!r} cannot be compared with one of {measured.axis!r}"
+        )
+        raise InputError(explain(what, "they are functions of different Q", "Simulate the other"))
+    if measured.scale not in ("arbitrary", simulated.scale):
+        simulated = simulated.per(measured.scale)
+    if measured.ki_over_kf is False and simulated.ki_over_kf:
+        known = replace(simulated, kinematics=measured.kinematics or simulated.kinematics)
+        simulated = known.with_ki_over_kf(applied=False)
+    elif measured.ki_over_kf and simulated.ki_over_kf is False:
+        simulated = simulated.with_ki_over_kf()
+    for kind in ("energy", "wavevector"):
+        simulated = simulated.to(measured.units[kind])
+    return simulated.rebinned(measured.q, measured.energy_transfer)
+
+
+def _fit(expected: SqwMap, measured: SqwMap, mask: np.ndarray, shapes: np.ndarray) -> LinearFit:
+    """Fit the bins of ``mask``; without errors these follow from the scatter of the data.
+
+    Raises
+    ------
+    InputError
+        If too few bins are shared or the simulation is as flat as the background.
+    """
+    place = np.nonzero(mask)[1]
+    columns = np.column_stack([expected.intensity[mask], shapes[place]])
+    if len(columns) <= columns.shape[1]:
+        what = f"Measurement and simulation share {len(columns)} bins"
+        why = f"more than {columns.shape[1]} must be known in both to fit scale and background"
+        fix = "Simulate the measured range of Q and E, with bins no wider, or widen the ranges"
+        raise InputError(explain(what, why, fix))
+    known = measured.error is not None
+    sigma = measured.error[mask] if measured.error is not None else np.ones(len(columns))
+    fit = fit_linear(columns, measured.intensity[mask], sigma)
+    if fit is None:
+        what = "Scale and background cannot be told apart"
+        why = "the simulation is zero, or as flat as the background, where it was measured"
+        raise InputError(explain(what, why, "Fit a wider range, or background='none'"))
+    spread = fit.chi2 / (len(columns) - columns.shape[1])
+    return fit if known else fit._replace(covariance=fit.covariance * spread)
