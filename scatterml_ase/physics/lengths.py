@@ -151,6 +151,56 @@ def scattering_lengths(
     return tuple(names), np.array(values, dtype=complex)
 
 
+def incoherent_cross_sections(
+    names: Sequence[str], overrides: Mapping[str | int, float] | None = None
+) -> np.ndarray:
+    """Return the bound incoherent cross-section of every atom in barn, shape (atoms,).
+
+    Parameters
+    ----------
+    names
+        Nuclide of every atom, as :func:`scattering_lengths` returns them.
+    overrides
+        The user's own in barn, by nuclide or index of the atom: ``{"V": 5.08, 3: 0.0}``.
+
+    Raises
+    ------
+    InputError
+        If the table has none for a nuclide, or an override is no cross-section or names nothing
+        in the structure.
+    """
+    wanted = {_key(key): float(value) for key, value in (overrides or {}).items()}
+    unused = [key for key in wanted if key not in names and key not in range(len(names))]
+    bad = {key: value for key, value in wanted.items() if not 0 <= value < np.inf}
+    if unused:
+        raise InputError(
+            explain(
+                f"incoherent_cross_sections names {', '.join(map(str, unused))}",
+                f"the crystal has {', '.join(dict.fromkeys(names))}",
+                "Correct or remove these entries",
+            )
+        )
+    if bad:
+        what = f"The incoherent cross-sections {bad} are not possible"
+        raise InputError(explain(what, "they are zero or positive, in barn", "Correct them"))
+    return np.array([_incoherent(index, name, wanted) for index, name in enumerate(names)])
+
+
+def _incoherent(index: int, name: str, wanted: Mapping[str | int, float]) -> float:
+    """Return σ_inc in barn: an index wins over a nuclide, and that over the table."""
+    value = wanted.get(index, wanted.get(name))
+    value = nuclide(name).incoherent_cross_section if value is None else value
+    if value is None:
+        raise InputError(
+            explain(
+                f"There is no incoherent cross-section of {name} in {TABLE}",
+                "incoherent scattering is proportional to it",
+                f"Give your own in barn, e.g. incoherent_cross_sections={{{name!r}: 0.5}}",
+            )
+        )
+    return value
+
+
 def _resolve(
     index: int, number: int, mass: float, wanted: Mapping[str | int, complex | str]
 ) -> tuple[str, complex, str | int | None]:

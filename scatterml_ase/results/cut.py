@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.parts import draw_parts, known_parts
 from scatterml_ase.results.plotting import PALETTE, intensity_label, new_axes, unit_label
 from scatterml_ase.results.sqw_scale import Scale, spell_unit
 
@@ -45,6 +46,9 @@ class SqwCut(Result):
         What the intensity is per.
     ki_over_kf
         Whether k_i/k_f was applied (see :class:`~scatterml_ase.SqwMap`).
+    parts, part_names
+        What the intensity is the sum of, shape (part, bin), and what each is; None if the map was
+        not taken apart.
     """
 
     crystal: Crystal | None = None
@@ -58,9 +62,17 @@ class SqwCut(Result):
     axis: Literal["powder", "path"] = "powder"
     scale: Scale = "atom"
     ki_over_kf: bool | None = True
+    parts: np.ndarray | None = array("part", "bin", unit="mbarn/sr/{energy}", default=None)
+    part_names: tuple[str, ...] = ()
 
     signal: ClassVar[str] = "intensity"
     row_dims: ClassVar[tuple[str, ...]] = ("bin",)
+
+    def __post_init__(self) -> None:
+        """Check that the parts add up."""
+        intensity = np.asarray(self.intensity, dtype=float)
+        object.__setattr__(self, "parts", known_parts(self.parts, self.part_names, intensity))
+        super().__post_init__()
 
     @property
     def axes(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -109,6 +121,16 @@ class SqwCut(Result):
         ax.set_ylim(bottom=0)
         return ax
 
+    def plot_parts(self, ax: Axes | None = None) -> Axes:
+        """Draw the parts on top of each other, and their sum as a line; return the axes.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        return draw_parts(self, ax)
+
 
 def cut_map(sqw: SqwMap, q: Range, energy: Range) -> SqwCut:
     """Return the mean of a map over one range; see :meth:`SqwMap.cut`."""
@@ -122,17 +144,19 @@ def cut_map(sqw: SqwMap, q: Range, energy: Range) -> SqwCut:
         )
     along: dict[str, Any]
     if q is not None:
-        values, error = _mean(sqw, 0, sqw.q_centres, np.diff(sqw.q), q)
+        mean = _Mean.of(sqw, 0, sqw.q_centres, np.diff(sqw.q), q)
         along = {"energy_transfer": sqw.energy_transfer, "q_range": np.array(q)}
     else:
         assert energy is not None
         widths = np.diff(sqw.energy_transfer)
-        values, error = _mean(sqw, 1, sqw.energy_centres, widths, energy)
+        mean = _Mean.of(sqw, 1, sqw.energy_centres, widths, energy)
         along = {"q": sqw.q, "energy_range": np.array(energy)}
     return SqwCut(
         crystal=sqw.crystal,
-        intensity=values,
-        error=error,
+        intensity=mean(sqw.intensity),
+        error=None if sqw.error is None else np.sqrt(mean.of_squares(sqw.error)),
+        parts=None if sqw.parts is None else np.array([mean(part) for part in sqw.parts]),
+        part_names=sqw.part_names,
         temperature=sqw.temperature,
         axis=sqw.axis,
         scale=sqw.scale,
@@ -143,24 +167,39 @@ def cut_map(sqw: SqwMap, q: Range, energy: Range) -> SqwCut:
     )
 
 
-def _mean(
-    sqw: SqwMap, axis: int, centres: np.ndarray, widths: np.ndarray, limits: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the mean over the bins within ``limits`` along ``axis``, and its error."""
-    chosen = (centres >= limits[0]) & (centres <= limits[1])
-    if not chosen.any():
-        raise InputError(
-            explain(
-                f"The range {limits[0]} … {limits[1]} holds no bin",
-                f"bin centres run from {centres[0]:.4g} to {centres[-1]:.4g}",
-                "Choose a range within these",
+class _Mean(NamedTuple):
+    """The mean over a range of one axis of a map: which, with the shares of the bins."""
+
+    axis: int
+    share: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def of(
+        cls, sqw: SqwMap, axis: int, centres: np.ndarray, widths: np.ndarray, limits: Range
+    ) -> Self:
+        """Weigh the measured bins with centres within ``limits`` by their widths."""
+        low, high = limits or (-np.inf, np.inf)
+        chosen = (centres >= low) & (centres <= high)
+        if not chosen.any():
+            raise InputError(
+                explain(
+                    f"The range {low} … {high} holds no bin",
+                    f"bin centres run from {centres[0]:.4g} to {centres[-1]:.4g}",
+                    "Choose a range within these",
+                )
             )
-        )
-    across, rest = ((-1, 1), (1, -1)) if axis == 0 else ((1, -1), (-1, 1))
-    weights = np.where(sqw.mask, (chosen * widths).reshape(across), 0.0)
-    total = weights.sum(axis=axis)
-    share = weights / np.where(total > 0, total, np.nan).reshape(rest)
-    mean = np.where(total > 0, np.nansum(share * sqw.intensity, axis=axis), np.nan)
-    if sqw.error is None:
-        return mean, None
-    return mean, np.sqrt(np.nansum((share * sqw.error) ** 2, axis=axis))
+        across, rest = ((-1, 1), (1, -1)) if axis == 0 else ((1, -1), (-1, 1))
+        weights = np.where(sqw.mask, (chosen * widths).reshape(across), 0.0)
+        total = weights.sum(axis=axis)
+        share = weights / np.where(total > 0, total, np.nan).reshape(rest)
+        return cls(axis, share, total > 0)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean, NaN where nothing is measured."""
+        mean = np.nansum(self.share * values, axis=self.axis)
+        return np.where(self.known, mean, np.nan)
+
+    def of_squares(self, errors: np.ndarray) -> np.ndarray:
+        """Return the variance of the mean of independent values."""
+        return np.nansum((self.share * errors) ** 2, axis=self.axis)

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, broaden
 from scatterml_ase.physics.rebinning import rebin
 from scatterml_ase.results import sqw_figure
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.cut import SqwCut, cut_map
-from scatterml_ase.results.sqw_scale import Scale, kf_over_ki, scale_factor, spell_unit
-from scatterml_ase.units import conversion_factor
+from scatterml_ase.results.histogram import check_edges, known_bins
+from scatterml_ase.results.parts import known_parts, part_index
+from scatterml_ase.results.sqw_scale import Scale, ki_over_kf_factor, scale_factor, spell_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from scatterml_ase.results.sqw_comparison import Background, SqwComparison
 
 Width = float | np.ndarray | Callable[[np.ndarray], np.ndarray]
 
@@ -67,6 +69,10 @@ class SqwMap(Result):
         How many wavevectors were sampled, symmetry-equivalent ones counted once.
     imaginary_share
         Share of sampled modes that are imaginary and left out.
+    parts, part_names
+        What the intensity is the sum of, shape (part, q, energy) in its unit, and what each is:
+        ``"coherent 1"``, ``"incoherent 1"``, ``"2 phonons"``, …, ``"beyond"``. None if it was not
+        taken apart.
     """
 
     crystal: Crystal | None = None
@@ -86,6 +92,8 @@ class SqwMap(Result):
     relative_error: float | None = None
     wavevectors: int | None = None
     imaginary_share: float = 0.0
+    parts: np.ndarray | None = array("part", "q", "energy", unit="mbarn/sr/{energy}", default=None)
+    part_names: tuple[str, ...] = ()
 
     signal: ClassVar[str] = "intensity"
     axes: ClassVar[tuple[str, ...]] = ("q", "energy_transfer")
@@ -94,21 +102,11 @@ class SqwMap(Result):
     def __post_init__(self) -> None:
         """Check the edges; put NaN where nothing is measured."""
         for name in ("q", "energy_transfer"):
-            edges = np.asarray(getattr(self, name), dtype=float)
-            if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
-                raise InputError(
-                    explain(
-                        f"SqwMap.{name} is no list of bin edges",
-                        "edges are ascending, and there are two at least",
-                        "Give e.g. np.linspace(0, 80, 161)",
-                    )
-                )
-        intensity = np.array(self.intensity, dtype=float)
-        mask = np.isfinite(intensity) if self.mask is None else np.asarray(self.mask, dtype=bool)
-        if mask.shape == intensity.shape:  # otherwise the base class explains
-            intensity[~mask] = np.nan
+            check_edges(f"SqwMap.{name}", getattr(self, name))
+        intensity, mask = known_bins(self.intensity, self.mask)
         object.__setattr__(self, "intensity", intensity)
         object.__setattr__(self, "mask", mask)
+        object.__setattr__(self, "parts", known_parts(self.parts, self.part_names, intensity))
         super().__post_init__()
 
     @property
@@ -124,8 +122,7 @@ class SqwMap(Result):
     def per(self, scale: Scale) -> Self:
         """Return the same map per ``"atom"``, ``"formula_unit"`` or primitive ``"cell"``."""
         factor = scale_factor(self.scale, scale, self.crystal)
-        error = None if self.error is None else self.error * factor
-        return replace(self, intensity=self.intensity * factor, error=error, scale=scale)
+        return replace(self, **self._times(factor), scale=scale)
 
     def unit_of(self, name: str) -> str:
         """Return the present unit of the array ``name``, e.g. ``"mbarn/sr/meV"``."""
@@ -139,21 +136,9 @@ class SqwMap(Result):
         InputError
             If it is not known whether k_f/k_i is in, or at what energy.
         """
-        if self.ki_over_kf is None:
-            raise InputError(
-                explain(
-                    "Whether k_f/k_i is in this map is not known",
-                    "its file did not say",
-                    "Set it: dataclasses.replace(sqw, ki_over_kf=True) if it was divided out",
-                )
-            )
-        if self.ki_over_kf == applied:
-            return self
-        energies = self.energy_centres * conversion_factor(self.units["energy"], "meV")
-        factor = kf_over_ki(energies, self.kinematics) ** (-1 if applied else 1)
-        error = None if self.error is None else self.error * factor
-        intensity, mask = self.intensity * factor, self.mask & np.isfinite(factor)
-        return replace(self, intensity=intensity, error=error, mask=mask, ki_over_kf=applied)
+        factor = ki_over_kf_factor(self, applied=applied)
+        mask = self.mask & np.isfinite(factor)
+        return replace(self, **self._times(factor), mask=mask, ki_over_kf=applied)
 
     def rebinned(
         self,
@@ -174,19 +159,18 @@ class SqwMap(Result):
         new_q = np.asarray(self.q if q is None else q, dtype=float)
         energies = self.energy_transfer if energy_transfer is None else energy_transfer
         new_energy = np.asarray(energies, dtype=float)
-        edges = (self.q, self.energy_transfer)
-        found = rebin(self.intensity, self.error, self.mask, edges, (new_q, new_energy))
-        changed: dict[str, Any] = {}
-        if q is not None:
-            changed = {"distance": None, "q_reduced": None, "labels": ()}
+        edges, new = (self.q, self.energy_transfer), (new_q, new_energy)
+        found = rebin(self.intensity, self.error, self.mask, edges, new)
+        points: dict[str, Any] = {"distance": None, "q_reduced": None, "labels": ()}
         return replace(
             self,
             q=new_q,
             energy_transfer=new_energy,
             intensity=found.values,
             error=found.error,
+            parts=self._each_part(lambda part: rebin(part, None, self.mask, edges, new).values),
             mask=found.coverage >= minimum_coverage,
-            **changed,
+            **(points if q is not None else {}),
         )
 
     def cut(
@@ -194,6 +178,7 @@ class SqwMap(Result):
         *,
         q: tuple[float, float] | None = None,
         energy: tuple[float, float] | None = None,
+        part: str | None = None,
     ) -> SqwCut:
         """Return the mean over a range of q, as a function of energy, or the other way round.
 
@@ -205,8 +190,22 @@ class SqwMap(Result):
             Range in the unit of ``q``; the cut runs over energy.
         energy
             Range in the unit of ``energy_transfer``; the cut runs over q.
+        part
+            One of ``part_names``, to cut through that part alone.
         """
-        return cut_map(self, q, energy)
+        return cut_map(self if part is None else self.part(part), q, energy)
+
+    def part(self, name: str) -> Self:
+        """Return the map of one of ``part_names`` alone.
+
+        Raises
+        ------
+        InputError
+            If there is no such part.
+        """
+        index = part_index(self.part_names, name)
+        assert self.parts is not None  # names without parts are refused
+        return replace(self, intensity=self.parts[index], error=None, parts=None, part_names=())
 
     def broadened(self, *, energy_fwhm: Width | None = None, q_fwhm: Width | None = None) -> Self:
         """Convolve with Gaussians whose full widths at half maximum are given.
@@ -219,17 +218,55 @@ class SqwMap(Result):
         energy_fwhm, q_fwhm
             One width, one per bin, or a function of the bin centres; in the units of the axes.
         """
-        intensity = np.where(self.mask, self.intensity, 0.0)
         jobs = (
-            (energy_fwhm, self.energy_transfer, self.energy_centres, 1),
-            (q_fwhm, self.q, self.q_centres, 0),
+            (energy_fwhm, self.energy_transfer, self.energy_centres, -1),
+            (q_fwhm, self.q, self.q_centres, -2),
         )
-        for width, edges, centres, axis in jobs:
-            if width is not None:
-                fwhm = width(centres) if callable(width) else width
-                sigma = np.asarray(fwhm, dtype=float) / SIGMA_TO_FWHM
-                intensity = broaden(intensity, edges, sigma, axis=axis)
-        return replace(self, intensity=intensity, error=None)
+
+        def spread(values: np.ndarray) -> np.ndarray:
+            values = np.where(self.mask, values, 0.0)
+            for width, edges, centres, axis in jobs:
+                if width is not None:
+                    fwhm = width(centres) if callable(width) else width
+                    sigma = np.asarray(fwhm, dtype=float) / SIGMA_TO_FWHM
+                    values = broaden(values, edges, sigma, axis=axis)
+            return values
+
+        intensity, parts = spread(self.intensity), self._each_part(spread)
+        return replace(self, intensity=intensity, error=None, parts=parts)
+
+    def compare(
+        self,
+        measured: SqwMap,
+        *,
+        background: Background = "constant",
+        q: tuple[float, float] | None = None,
+        energy: tuple[float, float] | None = None,
+    ) -> SqwComparison:
+        """Fit this simulation to a measured map: scale · simulated + background.
+
+        The simulation is averaged over the measured bins, and k_f/k_i put in if it is in the
+        measurement. Bins known in both count, weighted by 1/error². Broaden the simulation with
+        the instrument's resolution before.
+
+        Parameters
+        ----------
+        measured
+            From e.g. :func:`~scatterml_ase.read_sqw`.
+        background
+            ``"constant"``, ``"linear"`` in energy, or ``"none"``.
+        q, energy
+            Ranges to fit, in the units of ``measured``; leave out the elastic line, which is not
+            simulated, by ``energy``.
+
+        Raises
+        ------
+        InputError
+            If they share too few bins, or scale and background cannot be told apart.
+        """
+        from scatterml_ase.results.sqw_comparison import compare
+
+        return compare(self, measured, background=background, q=q, energy=energy)
 
     def plot(
         self,
@@ -251,3 +288,13 @@ class SqwMap(Result):
             Name of a matplotlib colour map.
         """
         return sqw_figure.draw_map(self, ax, maximum=maximum, log=log, colormap=colormap)
+
+    def _times(self, factor: np.ndarray | float) -> dict[str, Any]:
+        """Return everything in the unit of the intensity, multiplied."""
+        names = ("intensity", "error", "parts")
+        values = {name: getattr(self, name) for name in names}
+        return {name: None if v is None else v * factor for name, v in values.items()}
+
+    def _each_part(self, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+        """Return the parts after a linear change of each."""
+        return None if self.parts is None else np.array([change(part) for part in self.parts])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,13 @@ from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.scattering import sampling, view
+from scatterml_ase.scattering.converged_dos import converged_dos
+from scatterml_ase.scattering.expansion import CrossSections, Order, Parts, check_order, expand
 from scatterml_ase.scattering.instruments import Instrument
+from scatterml_ase.scattering.nuclei import Nuclei
 from scatterml_ase.scattering.powder_average import Progress, ShellSums, add_mesh, add_vectors
 from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
+from scatterml_ase.scattering.window import PowderWindow
 
 if TYPE_CHECKING:
     from scatterml_ase.physics.lengths import Overrides
@@ -29,17 +33,18 @@ _FIRST_IN_ALL = 4000
 _SMALLEST_STEP = 2.0
 """How many times more points are added, at least: the same mesh again would add nothing new."""
 _LARGEST_STEP = 6.0
-_DEFAULT_Q_MAX = 8.0
-_DEFAULT_SHELLS = 160
 
 
 @dataclass(frozen=True)
 class PowderScattering:
-    """Coherent one-phonon scattering of a powder, averaged over each shell of |Q|.
+    """Scattering of a powder by phonons, averaged over each shell of |Q|.
 
     ``PowderScattering(300, instrument="ARCS", incident_energy=100)(force_constants)`` returns a
-    :class:`~scatterml_ase.results.sqw.SqwMap`. Scattering by several phonons and incoherent
-    scattering are not in it: above about 6 Å⁻¹ at room temperature they dominate.
+    :class:`~scatterml_ase.results.sqw.SqwMap` of the coherent scattering by one phonon alone.
+    ``order="all", incoherent=True`` adds the rest, which above about 6 Å⁻¹ at room temperature
+    dominates: incoherent scattering, and scattering by several phonons, for which the incoherent
+    approximation is made (:class:`~scatterml_ase.IncoherentScattering`). Each is one of the
+    ``parts`` of the map.
 
     Parameters
     ----------
@@ -61,6 +66,13 @@ class PowderScattering:
         The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
     displacements
         ⟨uu⟩ tensors for the Debye–Waller factor in Å², shape (atoms, 3, 3); None: computed.
+        They cannot be given with several phonons or incoherent scattering.
+    order
+        Largest number of phonons; "all": as many as it takes.
+    incoherent
+        Whether nuclei scatter incoherently too: σ_inc beside σ_coh, in every order.
+    incoherent_cross_sections
+        The user's own σ_inc in barn, by nuclide or index of the atom, e.g. ``{"V": 5.08}``.
     tolerance
         Wanted mean |error| / mean intensity of the map; samples are added until it is met …
     maximum_wavevectors
@@ -79,6 +91,9 @@ class PowderScattering:
     energy_fwhm: float = 0.0
     scattering_lengths: Overrides | None = None
     displacements: np.ndarray | None = field(default=None, repr=False)
+    order: Order = 1
+    incoherent: bool = False
+    incoherent_cross_sections: Mapping[str | int, float] | None = None
     tolerance: float = 0.03
     maximum_wavevectors: int | None = None
     seed: int = 0
@@ -101,77 +116,81 @@ class PowderScattering:
                     "Give a number between 0 and 1, e.g. 0.03",
                 )
             )
-        instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
+        self._check_order()
         scatterer = Scatterer.prepare(
             force_constants,
             self.temperature,
             scattering_lengths=self.scattering_lengths,
             displacements=self.displacements,
         )
-        energy_edges = self._energies(force_constants, instrument, fixed_energy)
-        q_edges = self._shells(energy_edges, instrument, fixed_energy)
-        mask = np.ones((len(q_edges) - 1, len(energy_edges) - 1), dtype=bool)
-        kinematics = None
-        if instrument is not None and fixed_energy is not None:
-            mask = instrument.measured_bins(q_edges, energy_edges, fixed_energy)
-            view.check_something_measured(mask, instrument, fixed_energy)
-            kinematics = instrument.map_kinematics(fixed_energy)
-        widths = view.energy_widths(instrument, fixed_energy, self.energy_fwhm)
-        energies = view.EnergyView.make(energy_edges, widths)
-        average = _Average(scatterer, q_edges, energies, mask, self)
+        window = PowderWindow.of(self, lambda: _highest(force_constants))
+        more = self._more(scatterer, window)
+        average = _Average(scatterer, window.q_edges, window.energies, window.mask, self)
         average.converge()
-        imaginary = average.imaginary_share
-        warn_of_imaginary_modes(imaginary)
+        warn_of_imaginary_modes(average.imaginary_share)
+        parts = np.concatenate([average.density()[None], more.densities])
+        intensity = parts.sum(axis=0)
+        mask = window.mask & ~average.elastic()
+        share = parts[0][mask].sum() / (intensity[mask].sum() or 1.0)  # the rest is exact
         return SqwMap(
             crystal=force_constants.crystal,
-            q=q_edges,
-            energy_transfer=energy_edges,
-            intensity=average.density(),
-            mask=mask & ~average.elastic(),
+            q=window.q_edges,
+            energy_transfer=window.energies.edges,
+            intensity=intensity,
+            parts=parts if more.names else None,
+            part_names=("coherent 1", *more.names) if more.names else (),
+            mask=mask,
             temperature=scatterer.temperature,
-            kinematics=kinematics,
-            relative_error=average.relative_error,
+            kinematics=window.kinematics,
+            relative_error=average.relative_error * float(share),
             wavevectors=average.wavevectors,
-            imaginary_share=imaginary,
-            provenance={**scatterer.provenance(), "powder": self._options(instrument)},
+            imaginary_share=average.imaginary_share,
+            provenance={
+                **scatterer.provenance(),
+                "powder": {**self._options(window), **more.provenance()},
+            },
         )
 
-    def _energies(
-        self,
-        force_constants: ForceConstants,
-        instrument: Instrument | None,
-        fixed_energy: float | None,
-    ) -> np.ndarray:
-        if self.energy_edges is not None:
-            return view.check_edges("energy_edges", self.energy_edges)
-        frequencies = force_constants.mesh_modes(6, eigenvectors=False).frequencies
-        smooth = instrument is not None or self.energy_fwhm > 0
-        largest = view.largest_transfer(instrument, fixed_energy)
-        return view.default_energy_edges(float(frequencies.max()), largest, smooth=smooth)
+    def _check_order(self) -> None:
+        """Check the options about other scattering than the coherent by one phonon."""
+        check_order(self.order)
+        if self.displacements is not None and (self.order != 1 or self.incoherent):
+            raise InputError(
+                explain(
+                    "displacements are given for more than coherent scattering by one phonon",
+                    "how many phonons scatter and how far atoms move follow from the same modes",
+                    "Leave displacements out, or order=1 and incoherent=False",
+                )
+            )
 
-    def _shells(
-        self,
-        energy_edges: np.ndarray,
-        instrument: Instrument | None,
-        fixed_energy: float | None,
-    ) -> np.ndarray:
-        if self.q_edges is not None:
-            edges = view.check_edges("q_edges", self.q_edges)
-            if edges[0] < 0:
-                what = f"q_edges start at {edges[0]} Å⁻¹"
-                raise InputError(explain(what, "|Q| is a length", "Start at 0 or above"))
-            return edges
-        if instrument is None or fixed_energy is None:
-            return np.linspace(0.0, _DEFAULT_Q_MAX, _DEFAULT_SHELLS + 1)
-        largest = instrument.largest_q(energy_edges, fixed_energy)
-        step = 0.05 if largest <= 12 else 0.1
-        return step * np.arange(max(1, int(np.ceil(largest / step))) + 1)
+    def _more(self, scatterer: Scatterer, window: PowderWindow) -> Parts:
+        """Return what is added to the coherent scattering by one phonon."""
+        if self.order == 1 and not self.incoherent:
+            return Parts.none(window.mask.shape)
+        nuclei = Nuclei(scatterer.names, scatterer.lengths, np.zeros(scatterer.atoms))
+        if self.incoherent:
+            nuclei = nuclei.with_incoherent(self.incoherent_cross_sections)
+        return expand(
+            converged_dos(scatterer.force_constants),
+            scatterer.temperature,
+            CrossSections(
+                nuclei.incoherent if self.incoherent else None, nuclei.coherent + nuclei.incoherent
+            ),
+            (window.q_edges, window.energies),
+            order=self.order,
+            displacements=scatterer.displacements,
+        )
 
-    def _options(self, instrument: Instrument | None) -> dict[str, Any]:
+    def _options(self, window: PowderWindow) -> dict[str, Any]:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         for name in ("q_edges", "energy_edges", "displacements", "progress"):
             del plain[name]
-        return {**plain, "instrument": instrument.describe() if instrument else None}
+        return {**plain, "instrument": window.describe()}
+
+
+def _highest(force_constants: ForceConstants) -> float:
+    """Return the highest mode of a coarse mesh, in meV."""
+    return float(force_constants.mesh_modes(6, eigenvectors=False).frequencies.max())
 
 
 class _Average:

@@ -14,6 +14,7 @@ from scatterml_ase.physics.debye_waller import check_temperatures
 from scatterml_ase.physics.thermal import acoustic_modes_at_gamma
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.modes import PhononModes
+from scatterml_ase.scattering.nuclei import named_lengths
 
 if TYPE_CHECKING:
     from scatterml_ase.physics.lengths import Overrides
@@ -65,16 +66,13 @@ class Scatterer:
         InputError
             If the temperature is negative, a scattering length is missing, or shapes do not fit.
         """
-        kelvin = check_temperatures(temperature).ravel().tolist()
-        if len(kelvin) != 1:
-            what = f"temperature={temperature} is {len(kelvin)} temperatures"
-            raise InputError(explain(what, "a spectrum has one", "Make one spectrum for each"))
+        kelvin = one_temperature(temperature)
         crystal = force_constants.crystal
         names, values = lengths.scattering_lengths(
             crystal.numbers, crystal.masses, scattering_lengths
         )
         if displacements is None:
-            displacements = mean_square_displacements(force_constants, kelvin[0])
+            displacements = mean_square_displacements(force_constants, kelvin)
         displacements = np.asarray(displacements, dtype=float)
         if displacements.shape != (len(crystal), 3, 3):
             raise InputError(
@@ -84,7 +82,7 @@ class Scatterer:
                     "Leave them out to have them computed",
                 )
             )
-        return cls(force_constants, kelvin[0], names, values, displacements)
+        return cls(force_constants, kelvin, names, values, displacements)
 
     @property
     def atoms(self) -> int:
@@ -123,17 +121,26 @@ class Scatterer:
 
     def provenance(self) -> dict[str, Any]:
         """Return where lengths come from and what they are."""
-        unique = dict(zip(self.names, self.lengths, strict=True))
-        for index, (name, value) in enumerate(zip(self.names, self.lengths, strict=True)):
-            if value != unique.get(name):  # a length given by index
-                unique[f"{name} (atom {index})"] = value
         return {
             **self.force_constants.provenance,
             "scattering_length_table": lengths.TABLE,
-            "scattering_lengths_fm": {
-                name: [float(value.real), float(value.imag)] for name, value in unique.items()
-            },
+            "scattering_lengths_fm": named_lengths(self.names, self.lengths),
         }
+
+
+def one_temperature(temperature: float) -> float:
+    """Return a temperature in K after checking it.
+
+    Raises
+    ------
+    InputError
+        If it is negative, or several are given.
+    """
+    kelvin = check_temperatures(temperature).ravel().tolist()
+    if len(kelvin) != 1:
+        what = f"temperature={temperature} is {len(kelvin)} temperatures"
+        raise InputError(explain(what, "a spectrum has one", "Make one spectrum for each"))
+    return float(kelvin[0])
 
 
 def mean_square_displacements(force_constants: ForceConstants, temperature: float) -> np.ndarray:
