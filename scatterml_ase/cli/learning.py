@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -61,7 +62,8 @@ class Train:
             progress=not quiet,
         )
         if not quiet:
-            print(f"The model is in {folder} (use it: --calculator model:{folder})")
+            model = shlex.quote(f"model:{folder}")
+            print(f"The model is in {folder} (use it: --calculator {model})")
 
 
 @dataclass(frozen=True, kw_only=True)

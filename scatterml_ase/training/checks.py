@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from ase import units
 
 from scatterml_ase.errors import InputError, explain, name_species
 from scatterml_ase.training.config import DataConfig
@@ -17,6 +18,7 @@ from scatterml_ase.training.data import Fault, Frame
 from scatterml_ase.training.data_report import DataReport, Finding
 from scatterml_ase.training.files import scan_files
 from scatterml_ase.training.plausibility import implausible_energies, implausible_lengths, spacing
+from scatterml_ase.training.pulay import pressure_offset
 from scatterml_ase.training.wrong_units import name_force_factor, name_stress_factor
 
 # Every wrong unit is further from 1 than this; no honest data set looked at was half as far.
@@ -124,6 +126,9 @@ def _units(frames: Sequence[Frame], agreement: Consistency) -> Iterator[Finding]
             _evidence(forces, "forces"),
             f"{_likely(guesses)}. Convert to eV, eV/Å and Å",
         )
+    wrong_stress = stress is not None and _telling(stress.value)
+    if not off and not wrong_stress:
+        yield from _pressure(frames)
     if stress is not None and not explained and _telling(stress.value):
         volume = float(np.median([f.atoms.cell.volume for f in frames if f.stress_mask.any()]))
         named = name_stress_factor(stress.value, stress.error / abs(stress.value), volume)
@@ -134,6 +139,26 @@ def _units(frames: Sequence[Frame], agreement: Consistency) -> Iterator[Finding]
             f"{_likely(named)}. Convert to eV/Å³, tension positive, or train without it "
             '(stress = "" in [data])',
         )
+
+
+def _pressure(frames: Sequence[Frame]) -> Iterator[Finding]:
+    """Yield that the pressure contradicts the energies of strained crystals."""
+    offset = pressure_offset(frames)
+    if offset is None or not offset.telling:
+        return
+    groups = sorted({frame.group for frame in frames if frame.stress_mask.diagonal().any()})
+    names = ", ".join(f'"{group}"' for group in groups[:5]) + ", …" * (len(groups) > 5)
+    what = "above" if offset.value > 0 else "below"
+    yield _warning(
+        "pressure",
+        f"The normal stresses are {1e3 * abs(offset.value):.1f} ± {1e3 * offset.scatter:.1f} "
+        f"meV/Å³ ({abs(offset.value) / units.GPa:.1f} GPa) {what} the slope of the energy with the "
+        f"volume, in {offset.pairs} pairs of the same crystal under strain",
+        "the same pressure is missing everywhere, as with too few plane waves (Pulay stress); a "
+        "potential cannot give these energies and these stresses",
+        f'Train without them: ignore_stress = {{ GROUP = ["xx", "yy", "zz"] }} in [data], for '
+        f"each GROUP of the data ({names}); or recompute with a larger cutoff",
+    )
 
 
 def _forces(frames: Sequence[Frame]) -> Iterator[Finding]:

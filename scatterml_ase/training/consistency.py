@@ -21,6 +21,7 @@ from scatterml_ase.training.trial_fit import trial_fit
 
 _STEPS = (1, 2, 3, 5, 8)  # partners in the file: snapshots next to each other are similar
 _MOST_CANDIDATES, _MOST_PAIRS = 20_000, 2_000
+_FEWEST_PAIRS = 8  # fewer agree by chance on a wrong slope
 _FARTHEST, _LARGEST_STRAIN = 0.5, 0.15  # Å root mean square; beyond, the rule is no use
 _RESAMPLES = 60
 
@@ -74,7 +75,9 @@ class Consistency:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Pair:
+    """Two structures and the works on the straight way from the first to the second."""
+
     first: int
     energy: float  # E₂ − E₁, eV
     work: tuple[float, float]  # of forces and stress, eV
@@ -95,7 +98,7 @@ def consistency(frames: Sequence[Frame], spacing: float) -> Consistency:
     pairs = _pairs(frames)
     forces = stress = per_atom = None
     unrelated = False
-    if len(pairs) >= 5:
+    if len(pairs) >= _FEWEST_PAIRS:
         forces, stress = _slopes(pairs, np.ones(len(pairs)))
         per_atom, _ = _slopes(pairs, np.array([pair.atoms for pair in pairs], float))
         near = [pair for pair in pairs if pair.distance < 0.2]
@@ -113,11 +116,11 @@ def consistency(frames: Sequence[Frame], spacing: float) -> Consistency:
     )
 
 
-def _pairs(frames: Sequence[Frame]) -> list[_Pair]:
+def _pairs(frames: Sequence[Frame]) -> list[Pair]:
     """Return the closest pairs of structures with the same atoms."""
     candidates = list(_candidates(frames))
     stride = len(candidates) // _MOST_CANDIDATES + 1
-    pairs = [pair for i, j in candidates[::stride] if (pair := _pair(frames, i, j))]
+    pairs = [pair for i, j in candidates[::stride] if (pair := compare(frames, i, j))]
     return sorted(pairs, key=lambda pair: pair.distance)[:_MOST_PAIRS]
 
 
@@ -133,7 +136,7 @@ def _candidates(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
                     yield index, members[place + step]
 
 
-def _pair(frames: Sequence[Frame], i: int, j: int) -> _Pair | None:
+def compare(frames: Sequence[Frame], i: int, j: int) -> Pair | None:
     """Compute both works on the straight way between two structures, or None if too far apart."""
     a, b = frames[i], frames[j]
     box = (a.atoms.cell.array, b.atoms.cell.array)
@@ -162,10 +165,10 @@ def _pair(frames: Sequence[Frame], i: int, j: int) -> _Pair | None:
         stress += 0.5 * abs(np.linalg.det(cell)) * float((frame.stress * rate).sum())
     if forces == stress == 0:
         return None
-    return _Pair(i, b.energy - a.energy, (forces, stress), distance, len(a.atoms))
+    return Pair(i, b.energy - a.energy, (forces, stress), distance, len(a.atoms))
 
 
-def _slopes(pairs: Sequence[_Pair], scale: np.ndarray) -> tuple[Slope | None, Slope | None]:
+def _slopes(pairs: Sequence[Pair], scale: np.ndarray) -> tuple[Slope | None, Slope | None]:
     """Fit ``scale · ΔE`` by both works at once; errors from resampling structures."""
     works = np.array([pair.work for pair in pairs])  # [pair, 2]
     change = scale * np.array([pair.energy for pair in pairs])
@@ -188,7 +191,7 @@ def _slopes(pairs: Sequence[_Pair], scale: np.ndarray) -> tuple[Slope | None, Sl
         whole = np.median((weight * np.abs(rest))[used]) if any(used) else 0
         explained = 1 - left / whole if whole > 0 else 0.0
         made = Slope(float(values[k]), float(errors[k]), float(explained), int(used.sum()), "pairs")
-        slopes.append(made if used.sum() >= 5 else None)
+        slopes.append(made if used.sum() >= _FEWEST_PAIRS else None)
     return slopes[0], slopes[1]
 
 

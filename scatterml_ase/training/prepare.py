@@ -219,6 +219,14 @@ def _architecture(name: str) -> Any:
 
 def _mean_neighbours(frames: Sequence[Frame], cutoff: float) -> float:
     edges = sum(len(neighbours(frame.atoms, cutoff)[0]) for frame in frames)
+    if edges == 0:
+        raise InputError(
+            explain(
+                f"No atom of the training part has a neighbour within the cutoff of {cutoff:g} Å",
+                "there is no interaction to learn",
+                "Give a larger model.options.cutoff, or add structures other than free atoms",
+            )
+        )
     return edges / sum(len(frame.atoms) for frame in frames)
 
 

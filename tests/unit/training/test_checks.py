@@ -337,3 +337,14 @@ def test_stress_in_voigt_order_enters_the_work_right():
         np.testing.assert_allclose(voigt_6_to_full_3x3_stress(atoms.get_stress()), frame.stress)
         frames.append(frame)
     assert check_frames(frames).consistency.stress.value == pytest.approx(1, rel=0.03)
+
+
+@pytest.mark.parametrize("seed", [705, 805])
+def test_a_handful_of_pairs_is_no_ground_for_suspicion(seed):
+    random = np.random.default_rng(seed)
+    frames = []
+    for number in range(5):
+        atoms = bulk("Cu", cubic=True, a=3.6 * (1 + 0.02 * random.normal()))
+        atoms.positions += random.normal(0, 0.06, (4, 3))
+        frames.append(labelled(atoms, EMT(), f"cu.extxyz, structure {number}"))
+    assert check_frames(frames).ok

@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from scatterml_ase.errors import AccuracyWarning, InputError
-from scatterml_ase.training.prepare import load_dataset
+from scatterml_ase.training.prepare import build_model, load_dataset
 
 
 def with_validation(config, path, **data):
@@ -63,3 +64,11 @@ def test_a_species_that_a_small_part_misses_is_blamed_on_the_fraction(config, co
         pytest.raises(InputError, match=r"The training part \(fraction 0\.1\) knows Cu only"),
     ):
         load_dataset(config)
+
+
+def test_a_cutoff_below_every_distance_is_named(config):
+    frames = load_dataset(config).train
+    options = {**config.model.options, "cutoff": 1.0}
+    model = dataclasses.replace(config.model, options=options)
+    with pytest.raises(InputError, match=r"neighbour within the cutoff of 1 Å"):
+        build_model(model, frames, seed=0, dtype=torch.float32)
