@@ -20,6 +20,7 @@ _PUBLIC = {
     "ForceConstants": "results.force_constants",
     "HessianPhonons": "phonons.from_hessian",
     "Instrument": "scattering.instruments",
+    "Measurement": "scattering.measurement",
     "PairDistribution": "results.pair_distribution",
     "PathScattering": "scattering.path",
     "PhononBands": "results.bands",

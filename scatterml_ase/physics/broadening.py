@@ -55,3 +55,33 @@ def broaden(
     content = np.moveaxis(density, axis, -1) * widths
     moved = content @ gaussian_matrix(edges, sigma).T / widths
     return np.moveaxis(moved, -1, axis)
+
+
+def broaden_known(
+    density: np.ndarray, mask: np.ndarray, edges: np.ndarray, sigma: np.ndarray
+) -> np.ndarray:
+    """Return the mean of what is known around each bin, weighed by Gaussians along the first axis.
+
+    What is not known counts for nothing, so that the border of the known region stays as bright.
+
+    Parameters
+    ----------
+    density, mask
+        A histogram and what of it is known, shape (bins, columns).
+    edges
+        Of the bins, shape (bins + 1,).
+    sigma
+        Standard deviation at every source bin, shape (bins, columns).
+
+    Returns
+    -------
+    np.ndarray
+        0 where nothing known is near, shape (bins, columns).
+    """
+    widths = np.diff(edges)[:, None]
+    found = np.where(mask, density, 0.0)
+    for k in np.flatnonzero((sigma > 0).any(axis=0)):
+        both = np.stack([found[:, k], mask[:, k]], axis=1) * widths
+        content, known = (gaussian_matrix(edges, sigma[:, k]) @ both).T
+        found[:, k] = np.where(known > 0, content / np.where(known > 0, known, 1.0), 0.0)
+    return found
