@@ -256,13 +256,10 @@ def _calculator(choice: BaseCalculator | str | None, species: Sequence[str]) -> 
 def _energy_unit(lammps: Any) -> float:
     """Return LAMMPS' unit of energy in eV after checking that LAMMPS is ready."""
     if (processes := lammps.extract_setting("world_size")) != 1:
-        raise InputError(
-            explain(
-                f"LAMMPS runs on {processes} processes",
-                "a calculator sees the whole structure, so one process must hold it",
-                "Start one process; OMP_NUM_THREADS gives the calculator its threads",
-            )
-        )
+        what = f"LAMMPS runs on {processes} processes"
+        why = "a calculator sees the whole structure, so one process must hold it"
+        fix = "Start one process; OMP_NUM_THREADS gives the calculator its threads"
+        raise InputError(explain(what, why, fix))
     if not lammps.extract_setting("box_exist"):
         fix = "Create the atoms first (read_data, create_atoms)"
         raise InputError(explain("LAMMPS has no box yet", "the calculator needs atoms", fix))
@@ -283,13 +280,9 @@ def _numbers(lammps: Any, species: Sequence[str]) -> np.ndarray:
     types = lammps.extract_setting("ntypes")
     if len(numbers) == types:
         return numbers
-    raise InputError(
-        explain(
-            f"{len(numbers)} species ({' '.join(species)}) were given for {types} atom types",
-            "each type of LAMMPS is one element",
-            "Give one symbol per type, in the order of types",
-        )
-    )
+    what = f"{len(numbers)} species ({' '.join(species)}) were given for {types} atom types"
+    why, fix = "each type of LAMMPS is one element", "Give one symbol per type, in their order"
+    raise InputError(explain(what, why, fix))
 
 
 def _atomic_numbers(species: Sequence[str]) -> np.ndarray:

@@ -168,7 +168,7 @@ def _draw_expansion(report: Report, ax: Axes) -> str:
     expansion = report.expansion
     assert expansion is not None
     expansion.plot(ax)
-    ax.lines[0].set_label("mean slope")
+    ax.lines[0].set_label("mean slope from 0 K")
     ax.containers[0].set_label(f"this model ({expansion.picoseconds:g} ps each)")
     row = next(row for row in report.rows if row.key == "linear_expansion")
     if row.references:
@@ -206,6 +206,9 @@ def _draw_deviations(report: Report, ax: Axes) -> str:
         color = colors.get(row.references[0].method, PALETTE[3])
         end = float(np.clip(value, -limit, limit))
         ax.plot([0, end], [k, k], color=color, linewidth=1.6)
+        if row.error is not None and abs(value) <= limit:
+            share = 100 * row.error / abs(row.references[0].value)
+            ax.errorbar(end, k, xerr=share, color=color, linewidth=0.9, capsize=2.5)
         ax.plot(end, k, "o" if abs(value) <= limit else ">" if value > 0 else "<", color=color,
                 markersize=4.5)  # fmt: skip
         if abs(value) > limit:

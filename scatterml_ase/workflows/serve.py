@@ -70,7 +70,8 @@ def serve(
     atoms.calc = make_calculator(calculator, atoms=atoms)
     stress = bool(atoms.pbc.any()) and "stress" in atoms.calc.implemented_properties
     client = _connect(host, port, unix, wait)
-    client.protocol = _Checked(client.protocol, len(atoms))
+    wrapped: Any = _Checked(client.protocol, len(atoms))
+    client.protocol = wrapped
     count = 0
     try:
         for _ in client.irun(atoms, use_stress=stress):
