@@ -19,6 +19,7 @@ _PUBLIC = {
     "FiniteDisplacementPhonons": "phonons.finite_displacement",
     "ForceConstants": "results.force_constants",
     "HessianPhonons": "phonons.from_hessian",
+    "IncoherentScattering": "scattering.incoherent",
     "Instrument": "scattering.instruments",
     "Measurement": "scattering.measurement",
     "PairDistribution": "results.pair_distribution",

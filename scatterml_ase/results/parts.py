@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _TOLERANCE = 1e-6
 """Largest difference of an intensity and its parts, over the largest intensity."""
+_FIX = "Make it with IncoherentScattering, or with PowderScattering and order or incoherent"
 
 
 def known_parts(parts: Any, names: tuple[str, ...], intensity: np.ndarray) -> np.ndarray | None:
@@ -76,7 +77,7 @@ def part_index(names: tuple[str, ...], name: str) -> int:
             f"the parts are {', '.join(map(repr, names))}"
             if names
             else "this intensity was not taken apart",
-            "Use one of these" if names else "Make it with IncoherentScattering, or with order=…",
+            "Use one of these" if names else _FIX,
         )
     )
 
@@ -85,7 +86,7 @@ def draw_parts(cut: SqwCut, ax: Axes | None) -> Axes:
     """Draw the parts of a cut on top of each other, the sum as a line; return the axes."""
     ax = new_axes(ax)
     if cut.parts is None:
-        part_index(cut.part_names, "any")  # explains
+        raise InputError(explain("This cut has no parts", "its map was not taken apart", _FIX))
     edges = np.repeat(cut.edges, 2)[1:-1]
     below = np.zeros(len(edges))
     for index, (name, values) in enumerate(zip(cut.part_names, cut.parts, strict=True)):
