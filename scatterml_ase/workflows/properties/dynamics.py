@@ -28,8 +28,8 @@ class BlowUpError(InputError):
 
 
 def timestep_for(atoms: Atoms) -> float:
-    """Return a time step in fs by the lightest mass: 1 fs for Li, 2 fs from Si on."""
-    return float(np.clip(0.38 * np.sqrt(atoms.get_masses().min()), 0.25, 2.0).round(1))
+    """Return a time step in fs by the lightest mass: 1 fs for Li, 2 fs for Si, 4 fs at most."""
+    return float(np.clip(0.38 * np.sqrt(atoms.get_masses().min()), 0.25, 4.0).round(1))
 
 
 def simulation_cell(atoms: Atoms, minimum_length: float = 10.0) -> Atoms:
