@@ -268,7 +268,7 @@ def test_a_blown_up_simulation_is_told_from_a_hot_one(morse):
 
 def test_light_atoms_get_short_time_steps():
     steps = [timestep_for(Atoms(symbol)) for symbol in ("H", "Li", "Si", "Mo")]
-    assert steps == [0.4, 1.0, 2.0, 2.0]
+    assert steps == [0.4, 1.0, 2.0, 3.7]
 
 
 def test_dynamics_needs_a_temperature(morse):
