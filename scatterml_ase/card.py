@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 
 from scatterml_ase.errors import ModelError, explain, name_species
 
@@ -119,7 +120,8 @@ def _problem(content: dict[str, Any]) -> str | None:
     for name, kind in {**_REQUIRED, **_OPTIONAL}.items():
         if name in content and not isinstance(content[name], kind):
             return f"holds {content[name]!r} as {name!r}"
-    if not all(isinstance(number, int) for number in content["species"]):
+    known = range(1, len(chemical_symbols))
+    if not all(isinstance(number, int) and number in known for number in content["species"]):
         return f"holds {content['species']!r} as 'species', not atomic numbers"
     return None
 

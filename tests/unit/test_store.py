@@ -221,6 +221,7 @@ def edited_config(folder):
         (lambda f: (f / "card.json").write_text("[1]"), r"not a JSON object"),
         (lambda f: edit_card(f, species=None), r"lacks \['species'\]"),
         (lambda f: edit_card(f, species="Si"), r"holds 'Si' as 'species'"),
+        (lambda f: edit_card(f, species=[14, 200]), r"holds \[14, 200\] as 'species'"),
         (lambda f: edit_card(f, species=["Si"]), r"not atomic numbers"),
         (lambda f: edit_card(f, colour="red"), r"unknown entries \['colour'\]"),
         (lambda f: edit_card(f, format=99), r"format 99.*pip install -U"),
