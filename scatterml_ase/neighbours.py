@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from ase import Atoms
 from matscipy.neighbours import neighbour_list
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.image_search import Edges, ImageSearch
 
 # A periodic cell thinner than this (Å) is a mistake: no two lattice planes of matter are closer.
 _THINNEST_CELL = 0.05
 # matscipy sorts atoms into bins as wide as the cutoff. Beyond so many bins, and so many per atom,
 # nearly all are empty: visiting them takes seconds to minutes, a tree milliseconds.
 _MOST_BINS, _MOST_BINS_PER_ATOM = 2e6, 50
+# Up to so many pairs of an atom and an image, comparing them all is faster than sorting into bins.
+_MOST_PAIRS = 2e6
 
 
-def neighbours(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def neighbours(atoms: Atoms, cutoff: float) -> Edges:
     """Find all pairs closer than the cutoff, each in both directions.
 
     Parameters
@@ -30,8 +35,8 @@ def neighbours(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.
     Returns
     -------
     tuple of arrays
-        Centres (e,), neighbours (e,) and cell shifts (e, 3), all int64, in rising order of the
-        centres; shifts refer to ``atoms.positions`` as they are.
+        Centres (e,), neighbours (e,) and cell shifts (e, 3), all int64, in rising order of centre,
+        neighbour and shift; shifts refer to ``atoms.positions`` as they are.
     """
     check_structure(atoms)
     if not (np.isfinite(cutoff) and cutoff > 0):
@@ -45,24 +50,23 @@ def neighbours(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.
     positions, cell, origin = atoms.positions, atoms.cell.array, np.zeros(3)
     if not atoms.pbc.all():
         positions, cell, origin = _box(positions, cell, atoms.pbc, cutoff)
+    images = ImageSearch(positions, cell, np.array(atoms.pbc), float(cutoff))
+    if images.pairs_to_compare() <= _MOST_PAIRS:
+        return images.all_pairs()
     bins = abs(np.linalg.det(cell / float(cutoff)))
     if bins > max(_MOST_BINS, _MOST_BINS_PER_ATOM * len(atoms)):
-        return _neighbours_in_emptiness(positions, cell, atoms.pbc, float(cutoff))
+        return in_order(*images.tree())
     centres, others, shifts = neighbour_list(
         "ijS",
         positions=positions,
         cell=cell,
-        pbc=np.array(atoms.pbc, dtype=bool),
+        pbc=images.pbc,
         cutoff=float(cutoff),
         cell_origin=origin,
     )
-    order: slice | np.ndarray = slice(None)
-    if np.any(np.diff(centres) < 0):
-        order = np.argsort(centres, kind="stable")
-    return (
-        centres[order].astype(np.int64),
-        others[order].astype(np.int64),
-        shifts[order].astype(np.int64).reshape(-1, 3),
+    whole = np.int64
+    return in_order(
+        centres.astype(whole), others.astype(whole), shifts.astype(whole).reshape(-1, 3)
     )
 
 
@@ -93,42 +97,27 @@ def _close_gaps(coordinates: np.ndarray, widest: float) -> np.ndarray:
     return closed
 
 
-def _neighbours_in_emptiness(
-    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find neighbours with a tree, whose cost does not grow with the size of the box."""
-    inverse = np.linalg.inv(cell)  # columns are normals of the faces, as long as 1/height
-    scaled = positions @ inverse
-    wraps = np.where(pbc, np.floor(scaled), 0.0)
-    home = positions - wraps @ cell
-    margin = cutoff * np.linalg.norm(inverse, axis=0) * (1 + 1e-9)  # of the box, in scaled units
-    owner, shift = _images(scaled - wraps, margin, pbc)
-    images = home[owner] + shift @ cell
-    from scipy.spatial import KDTree  # takes longer to import than most calculations
-
-    pairs = KDTree(home).query_ball_tree(KDTree(images), cutoff * (1 + 1e-9))
-    centres = np.repeat(np.arange(len(home)), [len(found) for found in pairs])
-    found = np.array([k for row in pairs for k in row], dtype=np.int64)
-    near = np.linalg.norm(images[found] - home[centres], axis=1) < cutoff
-    near &= (owner[found] != centres) | shift[found].any(axis=1)  # no atom neighbours itself
-    centres, found = centres[near], found[near]
-    others = owner[found]
-    shifts = shift[found] + wraps[centres] - wraps[others]
-    return centres, others, shifts.astype(np.int64)
+def in_order(centres: np.ndarray, others: np.ndarray, shifts: np.ndarray) -> Edges:
+    """Sort edges by centre, neighbour and shift."""
+    order = np.argsort(rank(centres, others, *shifts.T))
+    return centres[order], others[order], shifts[order]
 
 
-def _images(scaled: np.ndarray, margin: np.ndarray, pbc: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return atoms (m,) and shifts (m, 3) of all images inside the box and its margin."""
-    owner, shift = np.arange(len(scaled)), np.zeros((len(scaled), 3))
-    for axis in np.flatnonzero(pbc):
-        reach = int(np.ceil(margin[axis]))
-        steps = np.repeat(np.arange(-reach, reach + 1), len(owner))
-        owner, shift = np.tile(owner, 2 * reach + 1), np.tile(shift, (2 * reach + 1, 1))
-        shift[:, axis] = steps
-        place = scaled[owner, axis] + steps
-        inside = (place >= -margin[axis]) & (place <= 1 + margin[axis])
-        owner, shift = owner[inside], shift[inside]
-    return owner, shift
+def rank(*columns: np.ndarray) -> np.ndarray:
+    """Return one integer per row of columns of whole numbers (n,), in the order of the rows."""
+    if len(columns[0]) == 0:
+        return np.empty(0, dtype=np.int64)
+    lows = [int(column.min()) for column in columns]
+    sizes = [int(column.max()) - low + 1 for low, column in zip(lows, columns, strict=True)]
+    if math.prod(sizes) > 2**62:  # too many to count them through
+        rows = np.column_stack(columns)
+        return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    ranks = columns[0] - lows[0]
+    for column, low, size in zip(columns[1:], lows[1:], sizes[1:], strict=True):
+        ranks *= size
+        ranks += column
+        ranks -= low
+    return ranks
 
 
 def check_structure(atoms: Atoms) -> None:

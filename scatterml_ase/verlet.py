@@ -24,7 +24,7 @@ from ase import Atoms
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.graph import Graph
-from scatterml_ase.neighbours import neighbours
+from scatterml_ase.neighbours import neighbours, rank
 
 
 class VerletList:
@@ -110,8 +110,8 @@ class _Reference:
 
     @classmethod
     def of(cls, atoms: Atoms, cutoff: float, skin: float) -> _Reference:
-        centres, others, shifts = _in_order(*neighbours(atoms, cutoff + skin))
-        _, first, image = np.unique(_rank(shifts), return_index=True, return_inverse=True)
+        centres, others, shifts = neighbours(atoms, cutoff + skin)
+        images, image = _distinct(shifts)
         return cls(
             cutoff,
             skin,
@@ -120,7 +120,7 @@ class _Reference:
             np.array(atoms.pbc),
             centres,
             others,
-            shifts[first].astype(np.float64),
+            images,
             image,
         )
 
@@ -200,20 +200,15 @@ def _translations(shifts: np.ndarray, cell: np.ndarray) -> np.ndarray:
     return first * cell[0] + second * cell[1] + third * cell[2]
 
 
-def _in_order(
-    centres: np.ndarray, others: np.ndarray, shifts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort edges by centre, neighbour and shift; hops of atoms do not disturb this order."""
-    order = np.argsort(_rank(np.column_stack([centres, others, shifts])))
-    return centres[order], others[order], shifts[order]
-
-
-def _rank(rows: np.ndarray) -> np.ndarray:
-    """Return one integer per row of whole numbers, in the order of the rows."""
-    if len(rows) == 0:
-        return np.empty(0, dtype=np.int64)
-    low = rows.min(axis=0)
-    sizes = rows.max(axis=0) - low + 1
-    if np.prod(sizes.astype(np.float64)) > 2.0**62:  # too many to count them through
-        return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-    return (rows - low) @ np.append(np.cumprod(sizes[:0:-1])[::-1], 1)
+def _distinct(shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different rows (m, 3), float64, and which of them each row is."""
+    ranks = rank(*shifts.T)
+    size = int(ranks.max(initial=-1)) + 1
+    if size > 8 * len(ranks) + 1000:
+        _, first, label = np.unique(ranks, return_index=True, return_inverse=True)
+        return shifts[first].astype(np.float64), label
+    example = np.full(size, -1)  # of each rank
+    example[ranks] = np.arange(len(ranks))
+    present = example >= 0
+    label = np.cumsum(present) - 1
+    return np.take(shifts, example[present], axis=0).astype(np.float64), np.take(label, ranks)

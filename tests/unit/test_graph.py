@@ -58,13 +58,24 @@ def test_neighbours_of_random_cells_with_any_pbc_are_those_of_ase():
         assert as_set(*neighbours(atoms, 3.1)) == as_set(*ase_neighbours(atoms, 3.1))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_tree_for_empty_boxes_finds_what_ase_finds(kind, monkeypatch):
-    monkeypatch.setattr(neighbours_module, "_MOST_BINS", 0)
-    monkeypatch.setattr(neighbours_module, "_MOST_BINS_PER_ATOM", 0)
-    for cutoff in CUTOFFS:
-        atoms = KINDS[kind]
-        assert as_set(*neighbours(atoms, cutoff)) == as_set(*ase_neighbours(atoms, cutoff))
+SEARCHES = {  # the largest size that each of the searches before the wanted one takes
+    "all pairs": {"_MOST_PAIRS": np.inf},
+    "tree": {"_MOST_PAIRS": -1, "_MOST_BINS": -1, "_MOST_BINS_PER_ATOM": -1},
+    "bins": {"_MOST_PAIRS": -1, "_MOST_BINS": np.inf},
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_every_search_finds_what_ase_finds_in_one_order(search, monkeypatch):
+    for name, value in SEARCHES[search].items():
+        monkeypatch.setattr(neighbours_module, name, value)
+    for kind, atoms in KINDS.items():
+        for cutoff in CUTOFFS:
+            found = neighbours(atoms, cutoff)
+            assert as_set(*found) == as_set(*ase_neighbours(atoms, cutoff)), (kind, cutoff)
+            rows = np.column_stack(found)
+            assert rows.dtype == np.int64
+            np.testing.assert_array_equal(rows, rows[np.lexsort(rows.T[::-1])])
     test_neighbours_of_random_cells_with_any_pbc_are_those_of_ase()
 
 
