@@ -46,9 +46,10 @@ def energies_forces_stress(
     model
         Maps (edge_vectors (edges, 3) Å, edge_index (2, edges), numbers (atoms,)) to energies
         (atoms,) in eV. If its ``fused`` is not None, that is called instead where nothing needs to
-        be differentiated further, and returns (energies, ∂E/∂vectors).
+        be differentiated further, and returns (energies, ∂E/∂vectors); in a batch it is asked to
+        look for ``repeats``.
     graph
-        One graph or a batch.
+        One graph or a batch, its edges sorted by centre and so by graph.
     create_graph
         Keep the graph of the gradient, so that a loss on forces and stress can be differentiated.
     derivatives
@@ -65,7 +66,8 @@ def energies_forces_stress(
     with torch.set_grad_enabled(derivatives and fused is None):
         edges = (vectors.to(dtype), graph.edge_index, graph.numbers)
         if fused is not None:
-            energies, gradient = fused(*edges, gradient=derivatives)
+            several = graph.cell.numel() > 9
+            energies, gradient = fused(*edges, gradient=derivatives, repeats=several)
         else:
             energies = model(*edges).to(torch.float64)
             if derivatives:
@@ -81,8 +83,9 @@ def energies_forces_stress(
     if len(cells) == 1:
         virial = (gradient.T @ vectors.detach()).unsqueeze(0)
     else:
-        edge_virial = gradient.unsqueeze(2) * vectors.detach().unsqueeze(1)  # [edge, 3, 3]
-        virial = segment_sum(edge_virial, batch[index[0]], len(cells))
+        sizes = torch.bincount(batch[index[0]], minlength=len(cells)).tolist()  # edges of each
+        each = zip(gradient.split(sizes), vectors.detach().split(sizes), strict=True)
+        virial = torch.stack([own.T @ d for own, d in each])
     stress = _per_volume((virial + virial.mT) / 2, cells)
     energy = segment_sum(energies, batch, len(cells))
     output = (energy, energies, forces, stress)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from scatterml_ase.nn.neighbourhood import require_sorted
+from scatterml_ase.potential.fused.environments import Environments
 from scatterml_ase.potential.fused.groups import edge_groups
 from scatterml_ase.potential.fused.network import network_pass
 from scatterml_ase.potential.fused.pairs import PairOutput, PairPass
@@ -29,7 +31,9 @@ class _Tables:
 
     state: object
     form: Form
-    weights: dict[tuple[int, ...], Weights]
+    references: Tensor
+    """Energy of each species in eV, float64."""
+    of_species: dict[tuple[int, ...], tuple[Weights, PairPass]]
 
 
 class FusedPass:
@@ -43,7 +47,6 @@ class FusedPass:
 
     def __init__(self, model: E3NNPotential) -> None:
         self.model = model
-        self.pairs = PairPass(model)
         self._tables: _Tables | None = None
 
     @staticmethod
@@ -60,6 +63,7 @@ class FusedPass:
         numbers: Tensor,
         *,
         gradient: bool = True,
+        repeats: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Evaluate edges.
 
@@ -73,6 +77,9 @@ class FusedPass:
             Atomic numbers (atoms,).
         gradient
             Without, the second result is zero.
+        repeats
+            Look for centres with the same edges, and compute one of each: worth its while in a
+            batch.
 
         Returns
         -------
@@ -84,48 +91,61 @@ class FusedPass:
         InputError
             If the edges are not sorted by centre.
         """
-        model = self.model
-        species = model.species_index(numbers)
-        energies = model.constant("reference_energies", numbers)[species]
+        require_sorted(edge_index[0])
+        species = self.model.species_index(numbers)
+        everything = Environments(vectors, edge_index[0], species, species[edge_index[1]])
+        found = everything.distinct() if repeats else None
+        if found is None:
+            return self._evaluate(everything, gradient=gradient)
+        energies, slopes = self._evaluate(found.once, gradient=gradient)
+        return energies[found.centre], slopes[found.edge]
+
+    def _evaluate(self, edges: Environments, *, gradient: bool) -> tuple[Tensor, Tensor]:
+        """Evaluate group by group."""
+        vectors, species = edges.vectors, edges.species
         slopes = torch.zeros(vectors.shape, dtype=torch.float64, device=vectors.device)
+        several = len(self.model.species) > 1
+        present = tuple(torch.unique(species).tolist()) if several else (0,)
+        tables = self._folded(present)
+        energies = tables.references[species]
         if not len(vectors):
             return energies, slopes
-        present = torch.unique(species) if len(model.species) > 1 else species[:1]
-        form, weights = self._folded(tuple(present.tolist()))
-        beyond = vectors.new_tensor([[model.config.cutoff, 0.0, 0.0]])
-        filled = torch.cat([vectors, beyond])
-        neighbours = torch.cat([edge_index[1], edge_index[1, :1]])
-        for group in edge_groups(edge_index[0], len(numbers)):
+        form, (weights, pair_pass) = tables.form, tables.of_species[present]
+        for group in edge_groups(edges.centres, len(species)):
             own, shape = slice(group.first, group.last), (group.last - group.first, group.width)
-            d = filled.index_select(0, group.source).T.contiguous()  # [xyz, place]
+            d = vectors.new_zeros(shape[0] * shape[1], 3)
+            d[:, 0] = self.model.config.cutoff  # where there is no edge
+            d = d.index_copy_(0, group.place, vectors[group.edges]).T.contiguous()  # [xyz, place]
             distances = _lengths(d)
-            kinds = one_hot = centre = None
+            other = one_hot = centre = None
             if len(present) > 1:
-                other = species[neighbours[group.source]]
-                kinds = (species[own].repeat_interleave(group.width), other)
-                one_hot = (other == present.unsqueeze(1)).to(d.dtype)  # [species, place]
+                other = species.new_zeros(len(distances))
+                other.index_copy_(0, group.place, edges.others[group.edges])
+                one_hot = (other == species.new_tensor(present).unsqueeze(1)).to(d.dtype)
             if weights.centre is not None:
                 centre = weights.centre[species[own]].transpose(0, 1)  # [lm, atom, c]
-            pair = self.pairs(distances, shape, species[own], kinds)
-            edges = (d, distances, pair.envelope, pair.slope, one_hot)
-            value, slope = network_pass(form, weights, shape, edges, centre, gradient=gradient)
+            pair = pair_pass(distances, shape, species[own], other)
+            places = (d, distances, pair.envelope, pair.slope, one_hot)
+            value, slope = network_pass(form, weights, shape, places, centre, gradient=gradient)
             bound = pair.binding + value
             energies[own] += pair.gate * bound + pair.repulsion
             if gradient:
                 _add_pairs(slope, pair, bound, d, distances)
-                slopes[group.edges] = slope.index_select(1, group.used).T.to(torch.float64)
+                slopes[group.edges] = slope.index_select(1, group.place).T
         return energies, slopes
 
-    def _folded(self, present: tuple[int, ...]) -> tuple[Form, Weights]:
-        """Return tables and weights for the species present, made once per state of the model."""
-        state = tuple((p.data_ptr(), p._version, p.dtype) for p in self.model.parameters())
+    def _folded(self, present: tuple[int, ...]) -> _Tables:
+        """Return tables with weights for the species present, made once per state of the model."""
+        model = self.model
+        state = tuple((p.data_ptr(), p._version, p.dtype) for p in model.parameters())
         tables = self._tables  # one reference: another thread may put new ones in its place
         if tables is None or tables.state != state:
-            tables = self._tables = _Tables(state, make_form(self.model), {})
-        weights = tables.weights.get(present)
-        if weights is None:
-            weights = tables.weights[present] = fold(self.model, tables.form, present)
-        return tables.form, weights
+            references = model.constant("reference_energies", next(model.parameters()))
+            tables = self._tables = _Tables(state, make_form(model), references, {})
+        if present not in tables.of_species:
+            folded = fold(model, tables.form, present)
+            tables.of_species[present] = folded, PairPass(model, present)
+        return tables
 
 
 def _add_pairs(slope: Tensor, pair: PairOutput, bound: Tensor, d: Tensor, r: Tensor) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scatterml_ase.nn.neighbourhood import require_sorted
-
 # Places per group: what a group touches then stays in a core's cache; a GPU wants large groups.
 _PLACES = {"cpu": 3072, "cuda": 1 << 20}
 
@@ -22,26 +20,23 @@ class EdgeGroup:
     last: int
     edges: slice
     width: int
-    source: Tensor
-    """Edge (centres × width,) of each place; one past the last edge where there is none."""
-    used: Tensor
-    """Places (edges,) that hold an edge, in the order of the edges."""
+    place: Tensor
+    """Where each edge is among the centres × width places."""
 
 
 def edge_groups(centres: Tensor, atoms: int) -> Iterator[EdgeGroup]:
-    """Cut edges (sorted by their ``centres``) into groups of bounded numbers of padded places."""
-    require_sorted(centres)
+    """Cut edges, sorted by their ``centres``, into groups of bounded numbers of padded places."""
     counts = torch.bincount(centres, minlength=atoms)
     start = counts.cumsum(0) - counts
-    edges, first = len(centres), 0
+    atom = torch.arange(atoms, device=centres.device)
+    edge = torch.arange(len(centres), device=centres.device)
+    first = 0
     most = _PLACES.get(centres.device.type, _PLACES["cuda"])
     for last, width, begin, end in _cuts(counts.tolist(), most):
-        own = counts[first:last].unsqueeze(1)
-        place = torch.arange(width, device=centres.device)
-        filled = place < own
-        source = torch.where(filled, start[first:last].unsqueeze(1) + place, edges)
-        used = torch.nonzero(filled.flatten()).squeeze(1)
-        yield EdgeGroup(first, last, slice(begin, end), width, source.flatten(), used)
+        edges = slice(begin, end)
+        row = (atom[first:last] - first) * width - start[first:last]
+        place = edge[edges] + row[centres[edges] - first]
+        yield EdgeGroup(first, last, edges, width, place)
         first = last
 
 

@@ -14,6 +14,10 @@ from scatterml_ase.units import COULOMB_EV_ANGSTROM
 if TYPE_CHECKING:
     from scatterml_ase.potential.model import E3NNPotential
 
+Constants = tuple[Tensor, ...] | tuple[float, ...]
+"""Of pairs: reach of what is special about close ones, contact distances of damping and gate (Å),
+screening length (Å) and strength (eV Å) of the repulsion, and where it ends (Å)."""
+
 
 @dataclass(frozen=True)
 class PairOutput:
@@ -40,17 +44,24 @@ class PairPass:
 
     See :mod:`scatterml_ase.potential.repulsion` and :mod:`scatterml_ase.nn.cutoff` for the
     formulas and their sources.
+
+    Parameters
+    ----------
+    model
+        In the dtype and on the device of what is to come; its tables never change.
+    present
+        Species that occur. Of one alone, constants are plain numbers.
     """
 
-    def __init__(self, model: E3NNPotential) -> None:
+    def __init__(self, model: E3NNPotential, present: tuple[int, ...]) -> None:
         self.model = model
+        self._table = _pair_constants(model)  # [constant, species, species]
+        self._alike: Constants = tuple(self._table[:, present[0], present[0]].tolist())
+        self._rest = model.gate.rest.to(torch.float64)
+        self._binding = model.constant("binding_energies", self._rest)
 
     def __call__(
-        self,
-        distances: Tensor,
-        shape: tuple[int, int],
-        centres: Tensor,
-        pairs: tuple[Tensor, Tensor] | None,
+        self, distances: Tensor, shape: tuple[int, int], centres: Tensor, others: Tensor | None
     ) -> PairOutput:
         """Evaluate a group.
 
@@ -62,31 +73,34 @@ class PairPass:
             Centres and places per centre.
         centres
             Species index (centres,).
-        pairs
-            Species index of centre and neighbour of each place; None if all atoms are alike.
+        others
+            Species index of the neighbour of each place (places,); None if all atoms are alike.
         """
-        model, config = self.model, self.model.config
+        config = self.model.config
         envelope, slope = _cutoff(distances, config.cutoff, config.envelope_power)
+        pairs = None if others is None else (centres.repeat_interleave(shape[1]), others)
+        constants = self._of(pairs)
         repulsion: Tensor | float = 0.0
         push = None
         if config.repulsion:
-            alike = (centres[:1], centres[:1])
-            reach = max(config.core_span[1], config.repulsion_span[1])
-            limit = reach * model.repulsion.contact[pairs or alike]
-            near = torch.nonzero(distances < limit).squeeze(1)  # few, in a calm crystal none
+            near = torch.nonzero(distances < constants[0]).squeeze(1)
             if len(near):
-                kinds = alike if pairs is None else (pairs[0][near], pairs[1][near])
                 close = distances[near]
-                step, rise = self._damping(close, kinds)
-                slope[near] = slope[near] * step + envelope[near] * rise
-                envelope[near] = envelope[near] * step
-                each, fall = self._repulsion(close, kinds)
+                special = self._of(pairs, near)
+                self._damp(near, close, special, envelope, slope)
+                each, fall = self._repulsion(close, special)
                 repulsion = torch.zeros(shape[0], dtype=torch.float64, device=distances.device)
                 repulsion.index_add_(0, near // shape[1], each.to(torch.float64))
                 push = (near, fall)
-        gate, gate_slope = self._gate(distances, envelope, slope, shape, centres, pairs)
-        binding = model.constant("binding_energies", centres)[centres]
-        return PairOutput(gate, gate_slope, binding, repulsion, push, envelope, slope)
+        gate = self._gate(distances, envelope, slope, shape, constants[2], self._rest[centres])
+        return PairOutput(*gate, self._binding[centres], repulsion, push, envelope, slope)
+
+    def _of(self, pairs: tuple[Tensor, Tensor] | None, near: Tensor | None = None) -> Constants:
+        """Return the constants of pairs of species, of all or of some."""
+        if pairs is None:
+            return self._alike
+        first, second = pairs if near is None else (pairs[0][near], pairs[1][near])
+        return self._table[:, first, second].unbind()
 
     def _gate(
         self,
@@ -94,16 +108,13 @@ class PairPass:
         envelope: Tensor,
         slope: Tensor,
         shape: tuple[int, int],
-        centres: Tensor,
-        pairs: tuple[Tensor, Tensor] | None,
+        contacts: Tensor | float,
+        rest: Tensor,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the gate of each centre and, where one is not quite open, its derivative."""
-        gate = self.model.gate
-        contacts = gate.contact[pairs or (centres[:1], centres[:1])]
         bonds = torch.exp(BOND_DECAY * (1.0 - r / contacts))
-        rest = gate.rest[centres].to(torch.float64)
         x = (bonds * envelope).view(shape).sum(1, dtype=torch.float64) / rest
-        start, end = gate.span
+        start, end = self.model.gate.span
         if bool((x >= end).all()):
             return torch.ones_like(x), None
         step, rise = _smooth_step((x - start) / (end - start))
@@ -111,26 +122,45 @@ class PairPass:
         falling = bonds * (slope - envelope * (BOND_DECAY / contacts))
         return step, falling.view(shape) * per_bond
 
-    def _damping(self, r: Tensor, kinds: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the core damping of close pairs and its derivative."""
-        contacts = self.model.repulsion.contact[kinds]
+    def _damp(
+        self, near: Tensor, r: Tensor, constants: Constants, envelope: Tensor, slope: Tensor
+    ) -> None:
+        """Multiply the envelope of pairs inside of the core with its damping, in place."""
+        contacts = constants[1]
         start, end = self.model.config.core_span
+        if not bool((r < contacts * end).any()):  # bonds are not that short
+            return
         step, rise = _smooth_step((r / contacts - start) / (end - start))
-        return step, rise / ((end - start) * contacts)
+        rise = rise / ((end - start) * contacts)
+        slope[near] = slope[near] * step + envelope[near] * rise
+        envelope[near] = envelope[near] * step
 
-    def _repulsion(self, r: Tensor, kinds: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _repulsion(self, r: Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
         """Return half of the switched ZBL energy of close pairs and its derivative."""
         zbl = self.model.repulsion
-        first, second = zbl.charges[kinds[0]], zbl.charges[kinds[1]]
-        length = zbl.screening_length(first, second)
-        waves = zbl.coefficients * torch.exp(-(r / length).unsqueeze(1) * zbl.exponents)
-        bare = 0.5 * COULOMB_EV_ANGSTROM * first * second / r
-        value = bare * waves.sum(1)
-        fall = -value / r - bare / length * (waves @ zbl.exponents)
-        end = (zbl.contact[kinds] * zbl.span[1]).clamp(max=zbl.cutoff)
+        _, _, _, length, strength, end = constants
+        waves = torch.exp((r / length).unsqueeze(1) * -zbl.exponents)
+        bare = strength / r
+        value = bare * (waves @ zbl.coefficients)
+        fall = -value / r - bare / length * (waves @ (zbl.coefficients * zbl.exponents))
         start = end * (zbl.span[0] / zbl.span[1])
         step, rise = _smooth_step((r - start) / (end - start))
-        return value * (1.0 - step), fall * (1.0 - step) - value * rise / (end - start)
+        off = 1.0 - step
+        return value * off, fall * off - value * rise / (end - start)
+
+
+def _pair_constants(model: E3NNPotential) -> Tensor:
+    """Tabulate the constants of all pairs of species, (6, species, species)."""
+    config, contact = model.config, model.gate.contact
+    if not config.repulsion:
+        nothing = torch.zeros_like(contact)
+        return torch.stack([nothing, contact, contact, contact, nothing, nothing])
+    zbl, damping = model.repulsion, model.damping.contact
+    length = zbl.screening_length(zbl.charges.unsqueeze(1), zbl.charges)
+    strength = 0.5 * COULOMB_EV_ANGSTROM * zbl.charges.unsqueeze(1) * zbl.charges
+    end = (zbl.contact * zbl.span[1]).clamp(max=zbl.cutoff)
+    reach = torch.maximum(end, damping * config.core_span[1])
+    return torch.stack([reach, damping, contact, length, strength, end])
 
 
 def _cutoff(distances: Tensor, cutoff: float, power: int) -> tuple[Tensor, Tensor]:
