@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from scatterml_ase.errors import InputError, explain
 
+# Options that are positive numbers: the largest that makes sense, and an example.
+_RANGES = {
+    "expansion_time": (1e6, 8),
+    "melt_time": (1e6, 4),
+    "melting_temperature": (1e5, 1687),
+    "minimum_length": (100, 10),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
@@ -35,14 +43,14 @@ class ReportOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what is no time, temperature or length."""
-        for name, example in (
-            ("expansion_time", 8), ("melt_time", 4), ("melting_temperature", 1687),
-            ("minimum_length", 10),
-        ):  # fmt: skip
+        """Refuse what is no time, temperature, length or seed."""
+        for name, (most, example) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not 0 < value < 1e6:
+            if value is not None and not 0 < value <= most:
                 raise InputError(
-                    explain(f"{name}={value} cannot be used", "it is a positive number",
+                    explain(f"{name}={value} cannot be used", f"it is positive, at most {most:g}",
                             f"Give a number such as {example}")
                 )  # fmt: skip
+        if self.seed < 0:
+            why = "seeds of random numbers are 0, 1, 2, …"
+            raise InputError(explain(f"seed={self.seed} cannot be used", why, "Give such a number"))
