@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "CommitteeCalculator": "potential.committee",
     "Crystal": "results.crystal",
+    "DetectorMap": "results.detector_map",
     "ElasticConstants": "results.elastic",
     "EnergyVolume": "results.energy_volume",
     "FiniteDisplacementPhonons": "phonons.finite_displacement",
@@ -39,12 +40,16 @@ _PUBLIC = {
     "load_model": "store",
     "load_result": "results",
     "melt": "workflows.properties.melt",
+    "read_detectors": "scattering.files",
+    "read_force_constants": "phonons.convert",
+    "read_sqw": "scattering.files",
     "relax": "workflows.relax",
     "report": "workflows.report",
     "spectrum": "workflows.spectrum",
     "surface_energy": "workflows.properties.defects",
     "thermal_expansion": "workflows.properties.thermal_expansion",
     "vacancy_formation_energy": "workflows.properties.defects",
+    "write_sqw": "scattering.files",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -57,7 +57,8 @@ def draw_maps(comparison: SqwComparison, measured: SqwMap, fitted: SqwMap) -> Fi
     import matplotlib.pyplot as plt
     from matplotlib import colormaps
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(14, 3.8), layout="constrained", sharey=True)
+    figure.set_layout_engine("constrained", w_pad=0.12)
     known = measured.intensity[measured.mask]
     top = max(float(np.percentile(known, 99)), np.finfo(float).tiny)
     for ax, sqw, title in zip(axes, (measured, fitted), ("Measured", "Fitted"), strict=False):

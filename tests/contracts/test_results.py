@@ -1,5 +1,7 @@
 """Every result and every analyzer keeps its contract."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -8,6 +10,7 @@ from ase.calculators.emt import EMT
 from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
 from scatterml_ase.physics.equation_of_state import BirchMurnaghan
 from scatterml_ase.results import nexus
+from scatterml_ase.results.detector_map import DetectorMap
 from scatterml_ase.results.elastic import ElasticConstants
 from scatterml_ase.results.energy_volume import EnergyVolume
 from scatterml_ase.results.sqw import SqwMap
@@ -45,6 +48,24 @@ def sqw_map(crystal):
     )
 
 
+def detectors():
+    generator = np.random.default_rng(3)
+    return DetectorMap(
+        polar=np.linspace(5, 120, 9),
+        polar_width=np.full(9, 12.0),
+        energy_transfer=np.linspace(-10, 50, 7),
+        intensity=generator.uniform(0, 3, size=(9, 6)),
+        error=generator.uniform(0.1, 0.2, size=(9, 6)),
+        fixed_energy=60.0,
+    )
+
+
+def comparison(crystal):
+    simulated = sqw_map(crystal)
+    measured = replace(simulated, intensity=2 * simulated.intensity + 0.1, scale="arbitrary")
+    return simulated.compare(replace(measured, crystal=None, ki_over_kf=None))
+
+
 def elastic(crystal):
     stiffness = np.diag([150.0, 150, 150, 80, 80, 80])
     stiffness[:3, :3] += 60
@@ -69,6 +90,7 @@ def expansion(crystal):
 
 MAKERS = {
     "Crystal": lambda fc: fc.crystal,
+    "DetectorMap": lambda fc: detectors(),
     "ElasticConstants": lambda fc: elastic(fc.crystal),
     "EnergyVolume": lambda fc: energy_volume(fc.crystal),
     "ForceConstants": lambda fc: fc,
@@ -76,6 +98,7 @@ MAKERS = {
     "PhononBands": lambda fc: fc.bands(),
     "PhononDOS": lambda fc: fc.dos((6, 6, 6)),
     "PhononModes": lambda fc: fc.mesh_modes((3, 3, 3)),
+    "SqwComparison": lambda fc: comparison(fc.crystal),
     "SqwCut": lambda fc: sqw_map(fc.crystal).cut(q=(1.0, 3.0)),
     "SqwMap": lambda fc: sqw_map(fc.crystal),
     "ThermalExpansion": lambda fc: expansion(fc.crystal),
@@ -98,6 +121,10 @@ def test_the_results_of_a_crystal(name, force_constants):
 def test_what_is_derived_knows_what_its_force_constants_came_from(name, force_constants):
     found = MAKERS[name](force_constants).provenance
     assert found.items() >= force_constants.provenance.items()
+
+
+def test_a_measured_map_of_an_unknown_crystal(force_constants):
+    check_result(replace(sqw_map(force_constants.crystal), crystal=None, scale="arbitrary"))
 
 
 def test_finite_displacements_keep_the_contract_of_analyzers(copper):

@@ -53,7 +53,7 @@ def factor_of(unit: str, kind: Kind) -> float | None:
     """
     text = unit.strip().lower().strip("()[]")
     number, rest = 1.0, text
-    if found := re.fullmatch(r"(?:in\s+)?(\d[\d.]*(?:e[+-]?\d+)?)\s*\*?\s*(\D.*)", text):
+    if found := re.fullmatch(r"(?:in\s+)?(\d[\d.]*(?:e[+-]?\d+)?)\s*\*?\s*([^\d/].*)", text):
         number, rest = float(found[1]), found[2]
     bases, size = _SI[kind]
     if set(re.findall(r"[a-z]+(?:\*\*-?\d+)?", rest)) == bases and "*" in rest:

@@ -40,7 +40,7 @@ def recognises(start: bytes) -> bool:
 
 def read(path: Path, told: Told) -> SqwMap:
     """Read arrays by their usual names; nothing is ever unpickled."""
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         names = {name.lower(): name for name in archive.files}
         found = {
             key: archive[names[name]]
@@ -77,7 +77,7 @@ def read(path: Path, told: Told) -> SqwMap:
 
 
 def write(path: Path, sqw: SqwMap) -> None:
-    """Write the arrays, uncompressed names as they are read."""
+    """Write the arrays under the names by which they are read."""
     plain = in_default_units(sqw)
     arrays: dict[str, Any] = {
         "Q": plain.q,
