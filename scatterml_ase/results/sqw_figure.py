@@ -76,15 +76,17 @@ def _label_axes(sqw: SqwMap, ax: Axes) -> None:
 
 
 def _draw_borders(sqw: SqwMap, ax: Axes) -> None:
-    """Draw where the smallest and largest scattering angles are."""
+    """Draw where the outermost scattering angles are; in indirect geometry those of each bank."""
     if sqw.kinematics is None or sqw.axis != "powder" or not sqw.kinematics.get("two_theta"):
         return
     energy = conversion_factor("meV", sqw.units["energy"])
     wavevector = conversion_factor("angstrom^-1", sqw.units["wavevector"])
     transfers = np.linspace(sqw.energy_transfer[0], sqw.energy_transfer[-1], 600) / energy
     angles = [angle for pair in sqw.kinematics["two_theta"] for angle in pair]
-    for angle in (min(angles), max(angles)):
-        q = border(transfers, sqw.kinematics["fixed_energy"], angle, sqw.kinematics["geometry"])
+    geometry = sqw.kinematics.get("geometry", "direct")
+    outermost = (min(angles), max(angles))
+    for angle in outermost if geometry == "direct" else sorted(set(angles)):
+        q = border(transfers, sqw.kinematics["fixed_energy"], angle, geometry)
         ax.plot(q * wavevector, transfers * energy, color=INK, linewidth=0.9, scalex=False)
 
 

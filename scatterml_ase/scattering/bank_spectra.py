@@ -37,8 +37,8 @@ def bank_spectra(sqw: SqwMap, kinematics: Mapping[str, Any] | None = None) -> di
         If the map is of no powder, or of no instrument.
     """
     sqw = sqw.to("meV").to("angstrom^-1")
-    known = sqw.kinematics if kinematics is None else kinematics
-    if sqw.axis != "powder" or known is None:
+    known = (sqw.kinematics if kinematics is None else kinematics) or {}
+    if sqw.axis != "powder" or not {"two_theta", "fixed_energy"} <= set(known):
         raise InputError(
             explain(
                 "This map has no spectra of detector banks",
@@ -50,7 +50,11 @@ def bank_spectra(sqw: SqwMap, kinematics: Mapping[str, Any] | None = None) -> di
     ranges = known["two_theta"]
     names = known.get("banks") or [bank_name(*pair) for pair in ranges]
     overlaps = ring_overlaps(
-        ring_borders(ranges), sqw.energy_transfer, sqw.q, known["fixed_energy"], known["geometry"]
+        ring_borders(ranges),
+        sqw.energy_transfer,
+        sqw.q,
+        known["fixed_energy"],
+        known.get("geometry", "direct"),
     )
     seen = q_to_rings(sqw.intensity, sqw.error, sqw.mask, overlaps, len(ranges))
     return {

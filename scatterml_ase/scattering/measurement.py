@@ -217,7 +217,7 @@ def _prepared(sqw: SqwMap, instrument: Instrument, fixed_energy: float, *, gaps:
         raise InputError(explain(what, "resolution and elastic line would be in it twice", fix))
     if sqw.kinematics is not None:
         _check_same(sqw.kinematics, instrument, fixed_energy)
-        if not gaps and len(sqw.kinematics["two_theta"]) > 1:
+        if not gaps and len(sqw.kinematics.get("two_theta", ())) > 1:
             what = f"The gaps between the detectors of {instrument.name} are in this map already"
             fix = "Make the map without an instrument, or leave gaps=False out"
             raise InputError(explain(what, "nothing is known in them", fix))
@@ -226,7 +226,7 @@ def _prepared(sqw: SqwMap, instrument: Instrument, fixed_energy: float, *, gaps:
 
 def _check_same(made_for: Mapping[str, Any], instrument: Instrument, fixed_energy: float) -> None:
     """Raise if a map has the resolution of another instrument."""
-    geometry, energy = made_for["geometry"], made_for["fixed_energy"]
+    geometry, energy = made_for.get("geometry", "direct"), made_for.get("fixed_energy", np.nan)
     if geometry != instrument.geometry or not np.isclose(energy, fixed_energy, rtol=1e-6):
         raise InputError(
             explain(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scatterml_ase.workflows.banks import draw_banks, spectra_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -27,6 +29,8 @@ _STYLE: dict[Any, Any] = {
 def draw_spectrum(result: SpectrumResult, sqw: SqwMap) -> Figure:
     """Draw dispersion, density of states and one powder map over one energy axis.
 
+    Of an instrument of indirect geometry the spectra of its banks come last.
+
     Parameters
     ----------
     result
@@ -43,8 +47,10 @@ def draw_spectrum(result: SpectrumResult, sqw: SqwMap) -> Figure:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(10.2, 3.9), layout="constrained")
-        grid = figure.add_gridspec(1, 3, width_ratios=(2.1, 0.75, 2.4), wspace=0.02)
+        spectra = spectra_of(sqw)
+        ratios = (2.1, 0.75, 2.1, 1.4) if spectra else (2.1, 0.75, 2.4)
+        figure = Figure(figsize=(12.2 if spectra else 10.2, 3.9), layout="constrained")
+        grid = figure.add_gridspec(1, len(ratios), width_ratios=ratios, wspace=0.02)
         dispersion = figure.add_subplot(grid[0])
         density = figure.add_subplot(grid[1], sharey=dispersion)
         powder = figure.add_subplot(grid[2])
@@ -53,6 +59,11 @@ def draw_spectrum(result: SpectrumResult, sqw: SqwMap) -> Figure:
         sqw.plot(powder)
         _share_energies(result, dispersion, density, powder)
         _write_titles(result, sqw, dispersion, density, powder)
+        if spectra:
+            banks = figure.add_subplot(grid[3], sharey=powder)
+            draw_banks(spectra, banks)
+            banks.tick_params(axis="y", labelleft=False)
+            banks.set_title("(d)  detector banks", loc="left")
     return figure
 
 
@@ -79,7 +90,9 @@ def _write_titles(
     condition = f"{sqw.temperature:g} K"
     options = result.summary["options"]
     if options["instrument"]:
-        condition += f", {options['instrument']}, $E_i$ = {options['incident_energy']:g} meV"
+        condition += f", {options['instrument']}"
+    if options["incident_energy"]:
+        condition += f", $E_i$ = {options['incident_energy']:g} meV"
     powder.set_title(f"(c)  {condition}", loc="left")
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from scatterml_ase.errors import InputError, explain
+
+if TYPE_CHECKING:
+    from scatterml_ase.scattering.instruments import Instrument
 
 Method = Literal["finite-displacement", "hessian"]
 
@@ -43,10 +46,15 @@ class SpectrumOptions:
     mesh_spacing
         Distance in 1/Å between the q-points of the mesh for DOS and thermal properties.
     instrument
-        Name of a direct-geometry spectrometer, such as ARCS, whose resolution and kinematics
-        S(Q,E) is shown with; needs incident_energy. By default S(Q,E) itself.
+        Name of a spectrometer whose resolution and kinematics S(Q,E) is shown with: ARCS, CNCS,
+        LET, MAPS, MARI, MERLIN or SEQUOIA, which need incident_energy; or TOSCA, VISION or
+        LAGRANGE (LAGRANGE:Si311 for another monochromator), whose banks of detectors each show a
+        spectrum. By default S(Q,E) itself.
     incident_energy
         Energy of the incident neutrons in meV.
+    chopper_frequency
+        Frequency in Hz of the chopper that selects the incident energy; by default the usual one
+        of the instrument.
     q_max
         Largest |Q| of the map in 1/Å; by default what the instrument reaches, or 8.
     energy_fwhm
@@ -64,6 +72,7 @@ class SpectrumOptions:
     mesh_spacing: float = 0.08
     instrument: str | None = None
     incident_energy: float | None = None
+    chopper_frequency: float | None = None
     q_max: float | None = None
     energy_fwhm: float | None = None
     tolerance: float = 0.05
@@ -101,5 +110,24 @@ def check_options(options: SpectrumOptions) -> None:
         supercell_matrix(options.supercell)
     from scatterml_ase.scattering.view import energy_widths, resolve_instrument
 
-    resolve_instrument(options.instrument, options.incident_energy)
+    resolve_instrument(chosen_instrument(options), options.incident_energy)
     energy_widths(None, None, options.energy_fwhm or 0.0)
+
+
+def chosen_instrument(options: SpectrumOptions) -> Instrument | None:
+    """Return the spectrometer that is asked for, with its chopper as asked for.
+
+    Raises
+    ------
+    InputError
+        If it is not known, or a chopper frequency is given that it cannot have.
+    """
+    from scatterml_ase.scattering.instruments import Instrument
+
+    if options.instrument is not None:
+        return Instrument.load(options.instrument, chopper_frequency=options.chopper_frequency)
+    if options.chopper_frequency is not None:
+        what = f"chopper_frequency={options.chopper_frequency} was given without an instrument"
+        fix = "Add instrument='ARCS' (or another), or leave it out"
+        raise InputError(explain(what, "it is the chopper of an instrument that turns", fix))
+    return None

@@ -23,7 +23,8 @@ from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.thermal import ThermalProperties
 from scatterml_ase.workflows import summary as describe
-from scatterml_ase.workflows.options import SpectrumOptions, check_options
+from scatterml_ase.workflows.banks import spectra_of
+from scatterml_ase.workflows.options import SpectrumOptions, check_options, chosen_instrument
 from scatterml_ase.workflows.stages import stage
 from scatterml_ase.workflows.structures import check_crystal, read_structure
 
@@ -86,6 +87,9 @@ class SpectrumResult:
         names = ("force_constants", "bands", "dos", "thermal")
         results = {name: getattr(self, name) for name in names}
         results |= {f"sqw_{sqw.temperature:g}K": sqw for sqw in self.sqw}
+        for sqw in self.sqw:
+            spectra = spectra_of(sqw)
+            results |= {f"{bank}_{sqw.temperature:g}K": cut for bank, cut in spectra.items()}
         text = json.dumps(self.summary, indent=2, ensure_ascii=False) + "\n"
         figure = self.plot()
         return {
@@ -218,7 +222,7 @@ def _scattering(
     width = highest * _WIDTH if options.energy_fwhm is None else options.energy_fwhm
     return PowderScattering(
         temperature=temperature,
-        instrument=options.instrument,
+        instrument=chosen_instrument(options),
         incident_energy=options.incident_energy,
         q_edges=None if options.q_max is None else np.linspace(0, options.q_max, _SHELLS + 1),
         energy_fwhm=0.0 if options.instrument else width,

@@ -11,6 +11,7 @@ from ase.calculators.emt import EMT
 import scatterml_ase
 from scatterml_ase import FiniteDisplacementPhonons, load_result, spectrum
 from scatterml_ase.errors import InputError, StabilityWarning
+from scatterml_ase.workflows.banks import spectra_of
 from scatterml_ase.workflows.options import SpectrumOptions
 from scatterml_ase.workflows.table import summary_table
 
@@ -207,12 +208,45 @@ def test_what_cannot_be_computed_is_refused_with_the_reason(structure, calculato
         ({"q_max": -1.0}, "q_max"),
         ({"instrument": "HUBBLE", "incident_energy": 100.0}, "HUBBLE"),
         ({"instrument": "ARCS"}, "incident_energy|E_i|incident"),
+        ({"instrument": "TOSCA", "incident_energy": 100.0}, "final energy is fixed"),
+        ({"instrument": "TOSCA", "chopper_frequency": 300.0}, "crystals select the final energy"),
+        ({"chopper_frequency": 300.0}, "chopper_frequency=300.0 was given without an instrument"),
     ],
 )
 def test_impossible_options_are_refused_before_any_work(options, reason, monkeypatch):
     monkeypatch.setattr(EMT, "calculate", lambda *_, **__: pytest.fail("something was computed"))
     with pytest.raises(InputError, match=reason):
         spectrum(bulk("Cu"), EMT(), SpectrumOptions(**options))
+
+
+def test_indirect_geometry_shows_the_spectra_of_its_banks(copper, tmp_path):
+    """TOSCA needs no incident energy: a fourth panel and a file for each bank of detectors."""
+    options = SpectrumOptions(temperature=20, mesh_spacing=0.5, instrument="TOSCA", tolerance=0.4)
+    result = spectrum(copper.force_constants, options=options)
+    assert result.sqw[0].kinematics["fixed_energy"] == 3.97
+    figure = result.plot()
+    dispersion, _, powder, _, banks = figure.axes
+    assert banks.get_ylim() == dispersion.get_ylim()
+    assert powder.get_title(loc="left") == "(c)  20 K, TOSCA"
+    assert [line.get_label() for line in banks.get_lines()] == [
+        "forward, 39°–53°", "backward, 127°–141°"
+    ]  # fmt: skip
+    assert len(powder.get_lines()) == 4  # both borders of both banks
+    paths = result.save(tmp_path)
+    backward = load_result(paths["backward_20K"])
+    assert np.nanmax(backward.intensity) > 0
+    assert paths["forward_20K"].is_file()
+    assert not spectra_of(copper.sqw[0])
+
+
+def test_a_chopper_frequency_reaches_the_resolution(copper):
+    options = SpectrumOptions(
+        mesh_spacing=0.5, instrument="ARCS", incident_energy=60, chopper_frequency=600,
+        q_max=3.0, tolerance=0.5,
+    )  # fmt: skip
+    result = spectrum(copper.force_constants, options=options)
+    told = result.sqw[0].provenance["powder"]["instrument"]["resolution"]
+    assert told["from_moderator"]["chopper"]["frequency"] == 600
 
 
 def test_force_constants_may_come_from_the_hessian():
