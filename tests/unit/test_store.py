@@ -149,6 +149,7 @@ def test_covering_models_come_with_the_fewest_species_first(shipped, folder, ran
         reference_energies=(),
         binding_energies=(),
         rest_densities=(),
+        contact_scales=(),
     )
     save_model(type(random_potential)(config), shipped / "zz-si", ABOUT)
     save_model(type(random_potential)(config), shipped / "dos", {**ABOUT, "task": "dos"})
