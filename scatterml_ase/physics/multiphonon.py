@@ -1,7 +1,7 @@
 """Scattering by any number of phonons in the incoherent approximation.
 
-A. Sjölander, Ark. Fys. 14 (1958) 315; V. F. Sears, Phys. Rev. A 7 (1973) 340,
-doi 10.1103/PhysRevA.7.340. For one atom, per σ/4π,
+A. Sjölander, Ark. Fys. 14 (1958) 315; Squires, doi 10.1017/CBO9781139107808. For one atom, per
+σ/4π,
 
     S(Q, E) = exp(−2W) [δ(E) + Σ_n (2W)ⁿ/n! G_n(E)],       G_n = G_1 ⊗ G_{n−1}
     G_1(E) = g(|E|) / (E (1 − exp(−E/kT)) γ),               ∫ G_n dE = 1
@@ -114,26 +114,30 @@ def one_phonon_spectrum(
     return OnePhononSpectrum(step, loss / both.sum(), temperature, inverse_energy)
 
 
-def n_phonon_spectra(one: OnePhononSpectrum, orders: int) -> Iterator[np.ndarray]:
+def n_phonon_spectra(
+    one: OnePhononSpectrum, orders: int, *, highest_energy: float = np.inf
+) -> Iterator[np.ndarray]:
     """Yield the lattice content of G_1, G_2, … up to ``orders``, where the neutron loses energy.
 
-    Shape (n·highest + 1,) for G_n. Where it gains energy the content is smaller by
-    :func:`boltzmann_factors`: :func:`both_signs` joins the two. One Fourier transform forth and
-    one back for each order.
+    Shape (n·highest + 1,) for G_n, or fewer cells: those up to ``highest_energy`` in meV. Where it
+    gains energy the content is smaller by :func:`boltzmann_factors`: :func:`both_signs` joins the
+    two. One Fourier transform forth and one back for each order.
     """
-    length = fft.next_fast_len(2 * orders * one.highest + 1, real=True)
+    reach = int(min(orders * one.highest, np.ceil(highest_energy / one.step) + 1))
+    # Cells from −n·highest to n·highest are occupied. On a circle of this length none of them
+    # comes to lie on those from 0 to reach that does not belong there.
+    length = fft.next_fast_len(orders * one.highest + reach + 1, real=True)
     content = np.zeros(length)
-    full = both_signs(one.loss, one.step, one.temperature)
     content[: one.highest + 1] = one.loss
-    content[length - one.highest :] = full[: one.highest]
+    gain = both_signs(one.loss, one.step, one.temperature)[: one.highest]
+    content[length - one.highest :] = gain
     transform = fft.rfft(content)
-    power = np.ones_like(transform)
-    for order in range(1, orders + 1):
+    power = transform.copy()
+    yield one.loss[: reach + 1]
+    for order in range(2, orders + 1):
         power *= transform
-        if order == 1:
-            yield one.loss
-        else:
-            yield np.maximum(fft.irfft(power, length)[: order * one.highest + 1], 0.0)
+        cells = min(order * one.highest, reach) + 1
+        yield np.maximum(fft.irfft(power, length)[:cells], 0.0)
 
 
 def boltzmann_factors(energies: np.ndarray, temperature: float) -> np.ndarray:

@@ -259,7 +259,8 @@ def _shell_means(displacement: np.ndarray, orders: int, shells: np.ndarray) -> n
 
 def _binned(one: multiphonon.OnePhononSpectrum, orders: int, edges: np.ndarray) -> np.ndarray:
     """Return the content of bins of G_1 … G_n, shape (orders, energy)."""
-    spectra = multiphonon.n_phonon_spectra(one, orders)
+    highest = float(np.abs(edges).max())
+    spectra = multiphonon.n_phonon_spectra(one, orders, highest_energy=highest)
     return np.array(
         [multiphonon.into_bins(loss, one.step, one.temperature, edges) for loss in spectra]
     )
