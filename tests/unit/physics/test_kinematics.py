@@ -5,7 +5,15 @@ import pytest
 
 from scatterml_ase.errors import InputError
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, broaden, gaussian_matrix
-from scatterml_ase.physics.kinematics import border, measured, wavenumber, wavevector_transfer
+from scatterml_ase.physics.kinematics import (
+    border,
+    measured,
+    reachable_transfer,
+    ring_borders,
+    wavenumber,
+    wavevector_sigma,
+    wavevector_transfer,
+)
 
 
 def test_wavelength_of_thermal_neutrons():
@@ -57,6 +65,41 @@ def test_gaps_between_detector_banks_are_not_measured():
 def test_impossible_angles_are_explained(ranges):
     with pytest.raises(InputError, match="0° to 180°"):
         measured(np.array([1.0]), np.array([0.0]), 50.0, ranges)
+
+
+@pytest.mark.parametrize("geometry", ["direct", "indirect"])
+def test_errors_of_angle_and_energy_go_into_the_momentum(geometry):
+    """δ|Q| is the derivative by the angle, and by the fixed energy at the same E, in quadrature."""
+    energies, fixed, angle = np.array([-3.0, 12.0]), 40.0, 70.0
+
+    def q_of(fixed_energy, two_theta):
+        return border(energies, fixed_energy, two_theta, geometry)
+
+    found = [
+        np.diag(wavevector_sigma(q_of(fixed, angle), energies, fixed, geometry, **errors))
+        for errors in (
+            {"two_theta_sigma": 0.5},
+            {"fixed_energy_sigma": 0.3},
+            {"two_theta_sigma": 0.5, "fixed_energy_sigma": 0.3},
+        )
+    ]
+    by_angle = (q_of(fixed, angle + 1e-3) - q_of(fixed, angle - 1e-3)) / 2e-3 * 0.5
+    by_energy = (q_of(fixed + 1e-4, angle) - q_of(fixed - 1e-4, angle)) / 2e-4 * 0.3
+    np.testing.assert_allclose(found[0], by_angle, rtol=1e-6)
+    np.testing.assert_allclose(found[1], by_energy, rtol=1e-6)
+    np.testing.assert_allclose(found[2], np.hypot(by_angle, by_energy), rtol=1e-6)
+
+
+def test_transfers_that_are_not_possible_move_to_the_nearest():
+    energies = np.array([-50.0, 0.0, 50.0])
+    np.testing.assert_allclose(reachable_transfer(energies, 20.0, "direct"), [-50, 0, 19.98])
+    np.testing.assert_allclose(reachable_transfer(energies, 20.0, "indirect"), [-19.98, 0, 50])
+
+
+def test_a_single_angle_is_a_narrow_ring():
+    inner, outer = ring_borders([(10, 20), (45, 45), (180, 180)])
+    np.testing.assert_allclose(inner, [10, 44.999, 179.999])
+    np.testing.assert_allclose(outer, [20, 45.001, 180])
 
 
 def test_broadening_conserves_the_integral():
