@@ -1,0 +1,204 @@
+"""Options of analyses that look at wavevectors: which ones, and how strongly atoms scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics import paths
+from scatterml_ase.scattering import view
+from scatterml_ase.scattering.trajectory.analyzer import TrajectoryAnalyzer
+from scatterml_ase.scattering.trajectory.commensurate import CommensurateQ
+from scatterml_ase.scattering.trajectory.series import CoherentSeries, IncoherentSeries, Transform
+from scatterml_ase.scattering.trajectory.simulated_crystal import SimulatedCrystal
+from scatterml_ase.scattering.trajectory.site_weights import Amplitudes, SiteWeights
+
+if TYPE_CHECKING:
+    from scatterml_ase.physics.lengths import Overrides
+    from scatterml_ase.scattering.trajectory.frames import Frame, TrajectoryFrames
+
+Scattering = Literal["coherent", "incoherent", "total"]
+_SHELLS = np.linspace(0.0, 6.0, 61)
+_SELF_POINTS = 4
+"""Wavevectors per shell for incoherent scattering: atoms are averaged over already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WavevectorOptions(TrajectoryAnalyzer):
+    """Which wavevectors, and what scatters, beside the options of every trajectory analysis.
+
+    Parameters
+    ----------
+    path
+        A string such as ``"GXWKGL"``, or corners, shape (k, 3), in reciprocal-lattice units of
+        ``unit_cell``: the wavevectors on it that fit the simulated cell are taken.
+    zone
+        Added to every point of the path: the Brillouin zone to look into, in the same units.
+    q_points
+        Or these wavevectors, shape (q, 3), in the same units; they must fit.
+    q_edges
+        Or shells of |Q| (powder), their edges in Å⁻¹. The default: 0 to 6 Å⁻¹ in steps of 0.1.
+    points_per_shell
+        Wavevectors in a shell at most; of more, some are drawn at random.
+    scattering
+        ``"coherent"``, ``"incoherent"`` or ``"total"``.
+    scattering_lengths
+        The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
+    incoherent_cross_sections
+        The user's own, in barn, e.g. ``{"V": 5.08}``.
+    amplitudes
+        A function of atomic numbers (kinds,) and |Q| in Å⁻¹ (q,) that returns amplitudes in fm,
+        shape (q, kinds), in place of scattering lengths: form factors, or 1 for a plain S(Q, E).
+    seed
+        Of the draw in shells: the same seed gives the same wavevectors.
+    """
+
+    path: str | Sequence[Sequence[float]] | np.ndarray | None = None
+    zone: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    q_points: Sequence[Sequence[float]] | np.ndarray | None = None
+    q_edges: Sequence[float] | np.ndarray | None = None
+    points_per_shell: int = 20
+    scattering: Scattering = "coherent"
+    scattering_lengths: Overrides | None = None
+    incoherent_cross_sections: Mapping[str | int, float] | None = None
+    amplitudes: Amplitudes | None = field(default=None, repr=False)
+    seed: int = 0
+
+    def site_weights(self, frames: TrajectoryFrames) -> SiteWeights:
+        """Return how strongly the atoms scatter."""
+        if self.scattering not in get_args(Scattering):
+            known = ", ".join(get_args(Scattering))
+            what = f"scattering={self.scattering!r} is not known"
+            raise InputError(explain(what, f"it can be {known}", "Use one of these"))
+        if self.amplitudes is not None:
+            if self.scattering_lengths is not None:
+                what = "Both amplitudes and scattering_lengths are given"
+                raise InputError(explain(what, "each replaces the other", "Give one of them"))
+            return SiteWeights.given(frames.first.numbers, self.amplitudes)
+        return SiteWeights.neutron(
+            frames.first.numbers,
+            frames.masses,
+            self.scattering_lengths,
+            incoherent=self.scattering != "coherent",
+            cross_sections=self.incoherent_cross_sections,
+        )
+
+    def wavevectors(self, simulated: SimulatedCrystal) -> CommensurateQ:
+        """Return the wavevectors asked for.
+
+        Raises
+        ------
+        InputError
+            If they are asked for in two ways, or do not fit the simulated cell.
+        """
+        ways = {"path": self.path, "q_points": self.q_points, "q_edges": self.q_edges}
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) > 1:
+            what = f"{' and '.join(given)} are given together"
+            raise InputError(explain(what, "a map has one axis of Q", "Give one of them"))
+        if self.q_points is not None:
+            return CommensurateQ.at_points(simulated, np.asarray(self.q_points))
+        if self.path is not None:
+            return CommensurateQ.along_path(simulated, self._segments(simulated), self._zone())
+        edges = _SHELLS
+        if self.q_edges is not None:
+            edges = view.check_edges("q_edges", self.q_edges)
+        if edges[0] < 0 or self.points_per_shell < 1:
+            what = f"q_edges from {edges[0]} with {self.points_per_shell} points per shell"
+            why = "|Q| is a length, and a shell needs one wavevector"
+            raise InputError(explain(what, why, "Start at 0 and ask for a point or more"))
+        return CommensurateQ.in_shells(simulated, edges, self.points_per_shell, self.seed)
+
+    def _segments(self, simulated: SimulatedCrystal) -> list[paths.Segment]:
+        if not isinstance(self.path, str):
+            assert self.path is not None
+            return paths.corner_segments(self.path)
+        if self.unit_cell is None:
+            raise InputError(
+                explain(
+                    f"The path {self.path!r} names points, but not of which unit cell",
+                    "atoms in motion do not tell the crystal's own cell",
+                    "Give unit_cell=, e.g. bulk('Cu'), or the repeats (4, 4, 4); 1 for the "
+                    "simulated cell itself",
+                )
+            )
+        return paths.named_segments(simulated.crystal.to("angstrom").cell, self.path)
+
+    def _zone(self) -> np.ndarray:
+        zone = np.asarray(self.zone, dtype=float)
+        if zone.shape != (3,) or not np.isfinite(zone).all():
+            what = f"zone={self.zone!r} is no point of reciprocal space"
+            raise InputError(explain(what, "it has three components", "Give e.g. (2, 2, 0)"))
+        return zone
+
+
+class WavevectorSums:
+    """Coherent and incoherent series of one analysis, and their sum.
+
+    Parameters
+    ----------
+    options
+        What to collect.
+    frames
+        Of which trajectory.
+    transform
+        What to make of segments.
+    hops
+        Frames from one segment to the next, of the coherent and the incoherent part.
+    """
+
+    def __init__(
+        self,
+        options: WavevectorOptions,
+        frames: TrajectoryFrames,
+        transform: Transform,
+        hops: tuple[int, int],
+    ) -> None:
+        self.simulated = SimulatedCrystal.of(frames.first, options.unit_cell)
+        self.points = options.wavevectors(self.simulated)
+        self.weights = options.site_weights(frames)
+        self.series: list[CoherentSeries | IncoherentSeries] = []
+        if options.scattering != "incoherent":
+            self.series.append(CoherentSeries(self.points, self.weights, transform, hops[0]))
+        if options.scattering != "coherent":
+            fewer = self.points
+            if self.points.axis == "powder":
+                fewer = self.points.thinned(_SELF_POINTS)
+            self.series.append(IncoherentSeries(fewer, self.weights, transform, hops[1]))
+
+    def add(self, frame: Frame) -> None:
+        """Take one frame."""
+        for series in self.series:
+            series.add(frame.scaled)
+
+    def mean(self) -> np.ndarray:
+        """Return the mean of the sum, NaN in rows without wavevector, shape (rows, columns)."""
+        return self._known(np.sum([series.average.mean for series in self.series], axis=0))
+
+    def error(self) -> np.ndarray | None:
+        """Return its standard error, or None if a part has one segment only."""
+        errors = [series.average.error() for series in self.series]
+        if any(error is None for error in errors):
+            return None
+        squares = [error**2 for error in errors if error is not None]
+        return self._known(np.sqrt(np.sum(squares, axis=0)))
+
+    def uncorrelated(self, scattering: Scattering) -> np.ndarray:
+        """Return what atoms that know nothing of each other scatter, mbarn/sr, shape (rows,)."""
+        total = np.zeros(len(self.points.edges) - 1)
+        if scattering != "incoherent":
+            total += self.points.average @ self.weights.mean_square(self.points.lengths)
+        if scattering != "coherent":
+            total += self.weights.mean_incoherent()
+        return total
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what was summed."""
+        return {**self.weights.provenance(), "segments": self.series[0].average.samples}
+
+    def _known(self, values: np.ndarray) -> np.ndarray:
+        return np.where(self.points.known[:, None], values, np.nan)
