@@ -37,6 +37,7 @@ CLASSES = {
     "ElasticConstants": "elastic",
     "EnergyVolume": "energy_volume",
     "ForceConstants": "force_constants",
+    "IntermediateScattering": "intermediate",
     "PairDistribution": "pair_distribution",
     "PhononBands": "bands",
     "PhononDOS": "dos",

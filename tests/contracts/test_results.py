@@ -13,6 +13,7 @@ from scatterml_ase.results import nexus
 from scatterml_ase.results.detector_map import DetectorMap
 from scatterml_ase.results.elastic import ElasticConstants
 from scatterml_ase.results.energy_volume import EnergyVolume
+from scatterml_ase.results.intermediate import IntermediateScattering
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.thermal_expansion import ThermalExpansion
 from scatterml_ase.testing import check_analyzer, check_result
@@ -88,12 +89,25 @@ def expansion(crystal):
     )
 
 
+def intermediate(crystal):
+    times = np.linspace(0, 500, 6)
+    return IntermediateScattering(
+        crystal=crystal,
+        q=np.array([0.5, 1.0, 1.5]),
+        time=times,
+        intensity=np.exp(-np.outer([1.0, 3.0], times) / 500),
+        error=np.full((2, 6), 0.01),
+        uncorrelated=np.ones(2),
+    )
+
+
 MAKERS = {
     "Crystal": lambda fc: fc.crystal,
     "DetectorMap": lambda fc: detectors(),
     "ElasticConstants": lambda fc: elastic(fc.crystal),
     "EnergyVolume": lambda fc: energy_volume(fc.crystal),
     "ForceConstants": lambda fc: fc,
+    "IntermediateScattering": lambda fc: intermediate(fc.crystal),
     "PairDistribution": lambda fc: pair_distribution([fc.crystal.to_atoms().repeat(4)], 300),
     "PhononBands": lambda fc: fc.bands(),
     "PhononDOS": lambda fc: fc.dos((6, 6, 6)),
