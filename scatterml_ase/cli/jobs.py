@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from scatterml_ase.cli.terminal import Terminal, folder_stem
 from scatterml_ase.workflows.options import SpectrumOptions
 from scatterml_ase.workflows.report_options import ReportOptions
+
+if TYPE_CHECKING:
+    from scatterml_ase.results.force_constants import ForceConstants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,31 +29,38 @@ class Spectrum:
     ----------
     structure
         A structure file (CIF, POSCAR, extxyz, ...), an element ("Si"), a crystal written
-        formula:prototype:a ("NaCl:rocksalt:5.64"), or force constants (phonopy_params.yaml).
+        formula:prototype:a ("NaCl:rocksalt:5.64"), or force constants (phonopy_params.yaml,
+        FORCE_CONSTANTS or force_constants.hdf5 with phonopy.yaml beside it, or a file of ours).
     calculator
         The name of a shipped model, model:FOLDER, chgnet, mace, nequip:FILE, m3gnet, emt, or
         package.module:factory. By default the shipped potential that covers the structure with
         the fewest species.
+    born
+        With force constants of phonopy: a BORN file, in place of what else gives Born charges.
     output
         The folder for the results; by default named after the structure.
     """
 
     structure: Annotated[Positional[str], arg(metavar="STRUCTURE")]
     calculator: Annotated[str | None, arg(aliases=["-c"])] = None
+    born: Path | None = None
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     physics: OmitArgPrefixes[SpectrumOptions] = field(default_factory=SpectrumOptions)
     terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
 
     def run(self) -> None:
         """Run the main job and tell what it found."""
+        from scatterml_ase.phonons.convert import read_force_constants
         from scatterml_ase.workflows.spectrum import spectrum
         from scatterml_ase.workflows.table import summary_table
 
+        given: str | ForceConstants = self.structure
+        if self.born is not None:
+            given = read_force_constants(self.structure, born=self.born)
         folder = self.output or Path(f"{folder_stem(self.structure)}_spectrum")
         with _results_folder(folder):
-            result = spectrum(
-                self.structure, self.calculator, self.physics, progress=not self.terminal.quiet
-            )
+            progress = not self.terminal.quiet
+            result = spectrum(given, self.calculator, self.physics, progress=progress)
             logging.getLogger("scatterml_ase.cli").info("drawing and writing …")
             result.save(folder, progress=not self.terminal.quiet)
         if not self.terminal.quiet:

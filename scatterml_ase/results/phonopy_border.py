@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
@@ -53,8 +54,15 @@ def read(phonopy: Phonopy) -> dict[str, Any]:
     return fields
 
 
-def load(path: Path) -> Phonopy:
+def load(path: Path, *, constants: Path | None = None, born: Path | None = None) -> Phonopy:
     """Read a phonopy YAML file and what it lacks from its folder.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    constants, born
+        A file of force constants and a BORN file to be used whatever else there is.
 
     Raises
     ------
@@ -64,20 +72,29 @@ def load(path: Path) -> Phonopy:
     import phonopy
 
     fix = "Give a phonopy_params.yaml or phonopy.yaml, with its FORCE_CONSTANTS beside it"
-    if not path.is_file():
-        raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", fix))
+    for file in filter(None, (path, constants, born)):
+        if not file.is_file():
+            raise InputError(explain(f"There is no file {str(file)!r}", "nothing to read", fix))
     beside = {name: path.parent / name for name in (*_CONSTANTS, "FORCE_SETS", "BORN")}
     beside = {name: file for name, file in beside.items() if file.is_file()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of phonopy's own transition to version 4
             inside = _contents(path)
-            _require_source(path, inside | beside.keys())
-            result = phonopy.load(path, **_sources(inside, beside))
+            _require_source(path, inside | beside.keys() | ({"made"} if constants else set()))
+            options = _sources(inside, beside)
+            if born is not None:
+                options |= {"born_filename": born, "is_nac": True}
+            if constants is None:
+                result = phonopy.load(path, **options)
+            else:
+                result = phonopy.load(path, **options, produce_fc=False)
+                result.force_constants = _constants(constants, result)
     except InputError:
         raise
     except Exception as error:  # phonopy's readers raise whatever the damage leads to
-        what = f"Cannot read {str(path)!r}"
+        given = " with ".join(repr(str(file)) for file in (path, constants, born) if file)
+        what = f"Cannot read {given}"
         why = f"it is damaged or not made by phonopy ({type(error).__name__}: {error})"
         raise InputError(explain(what, why, fix)) from error
     _require_source(path, {"made"} if result.force_constants is not None else set())
@@ -101,9 +118,24 @@ def _sources(inside: set[str], beside: dict[str, Path]) -> dict[str, Any]:
         constants = next((beside[name] for name in _CONSTANTS if name in beside), None)
         if constants:
             options["force_constants_filename"] = constants
-        else:
+        elif "FORCE_SETS" in beside:
             options["force_sets_filename"] = beside["FORCE_SETS"]
     return options
+
+
+def _constants(path: Path, phonopy: Phonopy) -> np.ndarray:
+    """Read ``FORCE_CONSTANTS`` or ``force_constants.hdf5``, full or compact."""
+    from phonopy.file_IO import parse_FORCE_CONSTANTS, read_force_constants_hdf5
+
+    p2s = phonopy.primitive.p2s_map
+    if h5py.is_hdf5(path):
+        values = np.asarray(read_force_constants_hdf5(path, p2s_map=p2s))
+    else:
+        values = np.asarray(parse_FORCE_CONSTANTS(path, p2s_map=p2s))
+    count = len(phonopy.supercell)
+    if values.shape not in ((count, count, 3, 3), (len(p2s), count, 3, 3)):
+        raise ValueError(f"{path.name} is for {values.shape[1]} atoms; the supercell has {count}")
+    return values
 
 
 def write(constants: ForceConstants) -> Phonopy:

@@ -168,8 +168,11 @@ def spectrum(
 
 
 def _holds_force_constants(structure: Any) -> bool:
-    """Tell by its ending whether a file holds force constants instead of a structure."""
-    return isinstance(structure, str | Path) and Path(structure).suffix in _FORCE_CONSTANTS
+    """Tell by its name whether a file holds force constants instead of a structure."""
+    if not isinstance(structure, str | Path):
+        return False
+    path = Path(structure)
+    return path.suffix in _FORCE_CONSTANTS or path.name == "FORCE_CONSTANTS"
 
 
 def _given(source: Any) -> ForceConstants:
@@ -228,6 +231,8 @@ def _scattering(
         energy_fwhm=0.0 if options.instrument else width,
         tolerance=options.tolerance,
         maximum_wavevectors=None if stability["stable"] else _UNSTABLE_WAVEVECTORS,
+        order=options.order,
+        incoherent=options.incoherent,
         progress=progress,
     )
 
