@@ -448,6 +448,7 @@ def test_the_error_for_unknown_species_names_a_model_that_covers_them(
         reference_energies=(),
         binding_energies=(),
         rest_densities=(),
+        contact_scales=(),
     )
     save_model(type(random_potential)(config), tmp_path / "si", {"task": "potential"})
     calculator = PotentialCalculator("si")
