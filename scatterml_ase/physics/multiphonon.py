@@ -189,7 +189,7 @@ def needed_orders(exponent: float) -> int:
             explain(
                 f"The Debye–Waller exponent 2W = Q²U reaches {exponent:.4g}",
                 f"an expansion in phonons is made up to {MAXIMUM_EXPONENT:g}",
-                "Ask for smaller |Q|, or check the softest modes: they make U large",
+                "Ask for smaller |Q| or order=1, and check the softest modes: they make U large",
             )
         )
     bound = exponent + 10 * np.sqrt(exponent) + 30

@@ -62,6 +62,11 @@ class SpectrumOptions:
         instrument; by default a fortieth of the highest phonon energy.
     tolerance
         Sampling error of the map: mean |error| / mean intensity.
+    order
+        Largest number of phonons that scatter: 1, 2, ... or all. Beyond one phonon the incoherent
+        approximation is made; each number is a part of the map.
+    incoherent
+        Whether nuclei scatter incoherently too.
     """
 
     temperature: tuple[float, ...] = (300.0,)
@@ -76,6 +81,8 @@ class SpectrumOptions:
     q_max: float | None = None
     energy_fwhm: float | None = None
     tolerance: float = 0.05
+    order: int | Literal["all"] = "all"
+    incoherent: bool = True
 
     def __post_init__(self) -> None:
         """Accept one temperature for a tuple of one, and any sequence."""
@@ -112,6 +119,9 @@ def check_options(options: SpectrumOptions) -> None:
 
     resolve_instrument(chosen_instrument(options), options.incident_energy)
     energy_widths(None, None, options.energy_fwhm or 0.0)
+    from scatterml_ase.scattering.expansion import check_order
+
+    check_order(options.order)
 
 
 def chosen_instrument(options: SpectrumOptions) -> Instrument | None:
