@@ -87,12 +87,13 @@ def draw_parts(cut: SqwCut, ax: Axes | None) -> Axes:
     ax = new_axes(ax)
     if cut.parts is None:
         raise InputError(explain("This cut has no parts", "its map was not taken apart", _FIX))
-    edges = np.repeat(cut.edges, 2)[1:-1]
-    below = np.zeros(len(edges))
+    steps = len(cut.intensity) == 1  # an area needs two points
+    places = cut.edges if steps else cut.centres
+    below = np.zeros(len(places))
     for index, (name, values) in enumerate(zip(cut.part_names, cut.parts, strict=True)):
-        top = below + np.repeat(values, 2)
+        top = below + (np.repeat(values, 2) if steps else values)
         color = PALETTE[index % len(PALETTE)]
-        ax.fill_between(edges, below, top, color=color, alpha=0.75, linewidth=0, label=name)
+        ax.fill_between(places, below, top, color=color, alpha=0.75, linewidth=0, label=name)
         below = top
     cut.plot(ax, color=INK, label="total")
     ax.legend(frameon=False, fontsize="small", reverse=True)
