@@ -44,9 +44,22 @@ class SupportsHessianBlocks(Protocol):
         ...
 
     def get_hessian_blocks(
-        self, atoms: Atoms, *, progress: bool = False
+        self,
+        atoms: Atoms,
+        *,
+        rows: Sequence[int] | np.ndarray | None = None,
+        progress: bool = False,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return Φ_ij(S) = ∂²E/∂r_i(0)∂r_j(S), which needs an ``interaction_range``.
+
+        Parameters
+        ----------
+        atoms
+            The structure.
+        rows
+            The atoms i that are wanted; all if None.
+        progress
+            Whether a progress bar is shown.
 
         Returns
         -------

@@ -11,6 +11,7 @@ from ase import Atoms
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.phonons.cells import new_phonopy, to_ase
+from scatterml_ase.phonons.equivalent_rows import inequivalent_atoms, spread_rows
 from scatterml_ase.phonons.folding import fold
 from scatterml_ase.phonons.preparation import (
     check_at_minimum,
@@ -24,6 +25,7 @@ from scatterml_ase.phonons.preparation import (
 )
 from scatterml_ase.phonons.provenance import describe
 from scatterml_ase.phonons.supercell import keeps_rotations
+from scatterml_ase.physics.brillouin import symmetry_operations
 from scatterml_ase.protocols import SupportsHessian, SupportsHessianBlocks
 
 if TYPE_CHECKING:
@@ -58,8 +60,9 @@ class HessianPhonons:
     symmetry_precision
         Tolerance in Å for finding the primitive cell.
     symmetrize
-        Whether acoustic sum rule and permutation symmetry, which an exact Hessian obeys, are
-        imposed together to remove rounding.
+        Whether what an exact Hessian obeys is made use of: acoustic sum rule and permutation
+        symmetry are imposed together to remove rounding and, where images are told apart, of
+        atoms that the space group maps onto each other (within 1e-5 Å) only one is computed.
     born_charges
         Born effective charges, shape (atoms, 3, 3), in e, for the atoms of the given cell, to add
         the non-analytical term; needs ``dielectric``.
@@ -112,7 +115,7 @@ class HessianPhonons:
         charges: dict[str, Any] = dict(phonopy.nac_params or {})
         primitive = to_ase(phonopy.primitive)
         calculator: SupportsHessianBlocks = atoms.calc
-        pairs, shifts, blocks = calculator.get_hessian_blocks(primitive, progress=self.progress)
+        pairs, shifts, blocks = self._blocks(calculator, primitive)
         infinite = ForceConstants(
             crystal=Crystal.from_atoms(primitive),
             pairs=pairs,
@@ -130,6 +133,20 @@ class HessianPhonons:
         warn_of_lost_symmetry(matrix, kept, len(rotations))
         warn_of_folding(supercell, atoms.calc)
         return fold(infinite, of_primitive)
+
+    def _blocks(
+        self, calculator: SupportsHessianBlocks, atoms: Atoms
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return pairs, cell shifts and blocks, those of equivalent atoms by symmetry."""
+        if not self.symmetrize or atoms.has("initial_magmoms"):  # moments may break the symmetry
+            return calculator.get_hessian_blocks(atoms, progress=self.progress)
+        scaled = atoms.get_scaled_positions(wrap=False)
+        operations = symmetry_operations(
+            atoms.cell.array, scaled, atoms.numbers, np.ones(len(atoms))
+        )
+        rows = inequivalent_atoms(operations)
+        found = calculator.get_hessian_blocks(atoms, rows=rows, progress=self.progress)
+        return spread_rows(*found, operations, atoms.cell.array, scaled)
 
     def _from_matrix(self, atoms: Atoms) -> ForceConstants:
         """Take the rows of the primitive cell from the Hessian of a supercell."""

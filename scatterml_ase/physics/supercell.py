@@ -79,6 +79,9 @@ def unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return rows, np.zeros(0, dtype=int)
     low = rows.min(axis=0)
     sizes = rows.max(axis=0) - low + 1
+    if np.prod(sizes.astype(float)) > 2.0**62:  # too many to count them through
+        unique, inverse = np.unique(rows, axis=0, return_inverse=True)
+        return unique, inverse.reshape(-1)
     keys = np.ravel_multi_index(tuple((rows - low).T), tuple(sizes))
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     return rows[first], inverse.reshape(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,9 +102,22 @@ class PotentialCalculator(TorchCalculator):
             return products.reshape(v.shape)
 
     def get_hessian_blocks(
-        self, atoms: Atoms | None = None, *, progress: bool = False
+        self,
+        atoms: Atoms | None = None,
+        *,
+        rows: Sequence[int] | np.ndarray | None = None,
+        progress: bool = False,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return Φ_ij(S) = ∂²E/∂r_i(0)∂r_j(S), exact, with periodic images told apart.
+
+        Parameters
+        ----------
+        atoms
+            The structure; the one computed last if None.
+        rows
+            The atoms i that are wanted, where symmetry tells the others; all if None.
+        progress
+            Whether a progress bar is shown.
 
         Returns
         -------
@@ -115,6 +128,8 @@ class PotentialCalculator(TorchCalculator):
         ------
         PropertyNotImplementedError
             If it is unknown how far the model sees (``interaction_range`` is None).
+        InputError
+            If a row is no atom of the structure.
         """
         if self._layers is None:
             raise PropertyNotImplementedError(
@@ -126,8 +141,11 @@ class PotentialCalculator(TorchCalculator):
                 )
             )
         with self._lock, torch.inference_mode(mode=False):
+            graph = self._graph(atoms)
+            if rows is not None:
+                rows = _rows(rows, len(graph.numbers))
             return hessian.force_constant_blocks(
-                self.model, self._graph(atoms), layers=self._layers, progress=progress
+                self.model, graph, layers=self._layers, rows=rows, progress=progress
             )
 
     @property
@@ -160,6 +178,21 @@ class PotentialCalculator(TorchCalculator):
             + ("" if others else ", and no shipped model covers all elements of the structure"),
             f"{fix}; list_models() shows the elements of every model",
         )
+
+
+def _rows(rows: Sequence[int] | np.ndarray, atoms: int) -> np.ndarray:
+    """Return the wanted rows as an array of different atoms."""
+    wanted = np.asarray(rows)
+    whole = wanted.ndim == 1 and wanted.size > 0 and wanted.dtype.kind in "iu"
+    if whole and wanted.min() >= 0 and wanted.max() < atoms:
+        return np.unique(wanted)
+    raise InputError(
+        explain(
+            f"rows={rows!r} cannot be used",
+            f"rows are atoms of the structure, numbered from 0 to {atoms - 1}",
+            "Give a list of such numbers, or None for all",
+        )
+    )
 
 
 def _check_card(card: Card) -> None:

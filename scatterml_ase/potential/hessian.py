@@ -7,7 +7,7 @@ edges, as forces do in :mod:`scatterml_ase.nn.derivatives`: no force arises from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +31,12 @@ _MOST_BYTES = 8 * 2**30  # of a dense Hessian
 
 
 def force_constant_blocks(
-    model: nn.Module, graph: Data | Graph, *, layers: int | None, progress: bool = False
+    model: nn.Module,
+    graph: Data | Graph,
+    *,
+    layers: int | None,
+    rows: Sequence[int] | np.ndarray | None = None,
+    progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Φ_ij(S) = ∂²E/∂r_i(0)∂r_j(S) of the infinite crystal, without any supercell.
 
@@ -44,6 +49,8 @@ def force_constant_blocks(
     layers
         Layers of messages of the model: energies depend on atoms that many edges away. None, for
         a model that does not tell, sums over the images: Σ_S Φ_ij(S) as if it were Φ_ij(0).
+    rows
+        The atoms i whose force constants are wanted; all if None.
     progress
         Whether a progress bar is shown.
 
@@ -57,7 +64,8 @@ def force_constant_blocks(
     ModelError
         If the energies depend on atoms further away than ``layers`` edges.
     """
-    parts = _batches_of_rows(model, graph, layers, progress=progress)
+    wanted = np.arange(len(graph.numbers)) if rows is None else np.asarray(rows, dtype=int)
+    parts = _batches_of_rows(model, graph, layers, wanted, progress=progress)
     pairs, shifts, blocks = (np.concatenate(part) for part in zip(*parts, strict=True))
     return pairs, shifts, blocks
 
@@ -67,7 +75,7 @@ def hessian(
 ) -> np.ndarray:
     """Return ∂²E/∂r_i∂r_j, shape (atoms, 3, atoms, 3), in eV/Å²; images of j are summed.
 
-    Parameters are those of :func:`force_constant_blocks`.
+    Parameters are those of :func:`force_constant_blocks`, for all rows.
 
     Raises
     ------
@@ -91,7 +99,8 @@ def hessian(
             layers = None  # the structure is smaller than the surroundings of one of its atoms
     result = np.zeros((atoms, 3, atoms, 3))
     by_pair = result.transpose(0, 2, 1, 3)  # the same memory
-    for pairs, _, blocks in _batches_of_rows(model, graph, layers, progress=progress):
+    rows = np.arange(atoms)
+    for pairs, _, blocks in _batches_of_rows(model, graph, layers, rows, progress=progress):
         np.add.at(by_pair, (pairs[:, 0], pairs[:, 1]), blocks)
     return result
 
@@ -139,16 +148,20 @@ def _curvatures(
 
 
 def _batches_of_rows(
-    model: nn.Module, graph: Data | Graph, layers: int | None, *, progress: bool
+    model: nn.Module,
+    graph: Data | Graph,
+    layers: int | None,
+    wanted: np.ndarray,
+    *,
+    progress: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield pairs (p, 2), cell shifts (p, 3) and blocks (p, 3, 3) for some atoms i at a time."""
+    """Yield pairs (p, 2), cell shifts (p, 3) and blocks (p, 3, 3) for some wanted atoms at once."""
     adjacency = Adjacency.from_graph(graph)
     vectors = edge_vectors(graph).detach()  # [edge, 3] float64
     with torch.no_grad():
         energies = model(vectors.to(_dtype(model)), graph.edge_index, graph.numbers)
-    atoms = len(adjacency.numbers)
-    with tqdm(total=atoms, desc="Hessian", unit=" atoms", disable=not progress) as bar:
-        for rows, patch in _patches(adjacency, layers):
+    with tqdm(total=len(wanted), desc="Hessian", unit=" atoms", disable=not progress) as bar:
+        for rows, patch in _patches(adjacency, layers, wanted):
             blocks, found = _rows_of(model, vectors, patch)
             _check_reach(found, energies[patch.counted_atoms], layers, _dtype(model))
             pairs = np.column_stack([rows[patch.nodes[:, 0]], patch.nodes[:, 1]])
@@ -156,19 +169,25 @@ def _batches_of_rows(
             bar.update(len(rows))
 
 
-def _patches(adjacency: Adjacency, layers: int | None) -> Iterator[tuple[np.ndarray, Patch]]:
-    """Yield batches of atoms and the patch that holds their rows of the Hessian."""
-    atoms, done, size = len(adjacency.numbers), 0, 1
-    while done < atoms:
-        rows = np.arange(done, min(done + size, atoms))
+def _patches(
+    adjacency: Adjacency, layers: int | None, wanted: np.ndarray
+) -> Iterator[tuple[np.ndarray, Patch]]:
+    """Yield batches of the wanted atoms and the patch that holds their rows of the Hessian."""
+    done, size = 0, 1
+    while done < len(wanted):
+        rows = wanted[done : done + size]
         if layers is None:
             patch = Patch.folded(adjacency, rows)
         else:
             patch = Patch.unfolded(adjacency, rows, layers)
+        if len(patch.edges) > 2 * _EDGES_PER_BATCH and size > 1:  # lonely atoms came before these
+            size = max(1, len(rows) // 2)
+            continue
         yield rows, patch
         done += len(rows)
         edges_per_row = len(patch.edges) / len(rows)
-        size = max(1, int(_EDGES_PER_BATCH / max(edges_per_row, 1)))
+        fitting = max(1, int(_EDGES_PER_BATCH / max(edges_per_row, 1)))
+        size = min(fitting, 4 * max(size, 8))
 
 
 def _rows_of(model: nn.Module, vectors: Tensor, patch: Patch) -> tuple[np.ndarray, Tensor]:

@@ -219,6 +219,57 @@ def test_the_sum_rules_hold_without_being_imposed(silicon):
     assert force_constants.acoustic_residual() < 1e-4  # meV
 
 
+class Counting:
+    """A potential that remembers which rows were asked for."""
+
+    def __init__(self, calculator):
+        self.calculator, self.rows = calculator, []
+        self.get_forces, self.get_stress = calculator.get_forces, calculator.get_stress
+        self.interaction_range = calculator.interaction_range
+
+    def get_hessian_blocks(self, atoms, *, rows=None, progress=False):
+        self.rows = list(range(len(atoms)) if rows is None else rows)
+        return self.calculator.get_hessian_blocks(atoms, rows=rows, progress=progress)
+
+
+def rutile() -> Atoms:
+    """SiC₂ in the rutile structure: two kinds of sites, screw axes and glide planes."""
+    u, sites = 0.3, [(0, 0, 0), (0.5, 0.5, 0.5)]
+    sites += [(u, u, 0), (-u, -u, 0), (0.5 + u, 0.5 - u, 0.5), (0.5 - u, 0.5 + u, 0.5)]
+    return Atoms("Si2C4", scaled_positions=sites, cell=[4.3, 4.3, 2.8], pbc=True)
+
+
+@pytest.mark.filterwarnings("ignore::scatterml_ase.errors.StabilityWarning")
+@pytest.mark.parametrize(
+    ("atoms", "rows"),
+    [(rutile(), 2), (bulk("Si", "hcp", a=2.6, c=4.3), 1), (bulk("SiC", "wurtzite", a=3.1), 2)],
+    ids=["rutile", "hcp", "wurtzite"],
+)
+def test_rows_of_equivalent_atoms_follow_from_one(atoms, rows):
+    """Space groups with screws and glides, positions not wrapped, any orientation."""
+    atoms.rotate(33, (1, 2, 3), rotate_cell=True)
+    atoms.positions += atoms.cell.array[0] * np.arange(len(atoms))[:, None]
+    atoms.calc = Counting(random_calculator())
+    found = HessianPhonons(force_tolerance=100)(atoms)
+    assert len(atoms.calc.rows) == rows
+    expected = HessianPhonons(force_tolerance=100, symmetrize=False)(atoms)
+    assert len(atoms.calc.rows) == len(atoms)
+    assert len(found.blocks) == len(expected.blocks)
+    found, expected = (x.dynamical_matrices(Q) for x in (found, expected))
+    np.testing.assert_allclose(found, expected, atol=1e-10 * np.abs(expected).max())
+
+
+@pytest.mark.filterwarnings("ignore::scatterml_ase.errors.StabilityWarning")
+def test_atoms_off_their_sites_or_with_moments_are_computed_each():
+    distorted, magnetic = rutile(), rutile()
+    distorted.positions[3] += [0.002, 0.001, 0.003]
+    magnetic.set_initial_magnetic_moments([1, -1, 0, 0, 0, 0])
+    for atoms in (distorted, magnetic):
+        atoms.calc = Counting(random_calculator())
+        HessianPhonons(force_tolerance=100)(atoms)
+        assert len(atoms.calc.rows) == len(atoms)
+
+
 def test_single_precision_phonons_are_good_to_1e_3_terahertz(silicon):
     """Where differences of forces drown in rounding, derivatives do not."""
     single = silicon.copy()

@@ -172,6 +172,43 @@ def test_rows_in_many_batches_are_those_of_one(monkeypatch):
     np.testing.assert_allclose(calculator.get_hessian(atoms), whole, atol=1e-12)
 
 
+def test_crowded_atoms_after_lonely_ones_do_not_share_one_large_batch(monkeypatch):
+    """The size of a batch is guessed from the one before."""
+    gas = Atoms("Si200", 20.0 * np.arange(200)[:, None] * [0, 0, 1] + [30, 0, 0])
+    atoms = gas + STRUCTURES["triclinic"].repeat((3, 3, 3))
+    calculator, largest = PotentialCalculator(make()), []
+    monkeypatch.setattr(second, "_EDGES_PER_BATCH", 2000)
+    original = second._rows_of
+    monkeypatch.setattr(
+        second, "_rows_of", lambda m, v, p: largest.append(len(p.edges)) or original(m, v, p)
+    )
+    atoms.set_cell(None)
+    found = calculator.get_hessian_blocks(atoms)
+    assert len(np.unique(found[0][:, 0])) == len(atoms)
+    assert max(largest) <= 4000 and len(largest) < len(atoms) / 2
+
+
+def test_rows_can_be_chosen():
+    calculator, atoms = PotentialCalculator(make()), STRUCTURES["molecule"]
+    pairs, shifts, blocks = calculator.get_hessian_blocks(atoms)
+    found = calculator.get_hessian_blocks(atoms, rows=[5, 2])
+    own = np.isin(pairs[:, 0], [2, 5])
+    for one, expected in zip(found, (pairs[own], shifts[own], blocks[own]), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-12 * np.abs(blocks).max())
+    for wrong in ([8], [-1], [0.5], [], [[1]]):
+        with pytest.raises(InputError, match="numbered from 0 to 7"):
+            calculator.get_hessian_blocks(atoms, rows=wrong)
+
+
+def test_atoms_far_outside_of_the_cell_have_the_same_hessian():
+    """Unwrapped for ever: cell shifts whose box has more points than fit into an integer."""
+    calculator, atoms = PotentialCalculator(make()), STRUCTURES["triclinic"]
+    far = atoms.copy()
+    far.positions[1] += [1e7, -1e7, 1e7] @ far.cell.array
+    found, expected = calculator.get_hessian(far), calculator.get_hessian(atoms)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_single_precision_is_accurate_to_its_last_digits():
     """No difference of large numbers is taken: float32 keeps five digits of force constants."""
     atoms = STRUCTURES["triclinic"]
