@@ -235,3 +235,12 @@ def test_help_is_quick_and_the_module_runs():
     )
     assert b"spectrum" in shown.stdout
     assert time.perf_counter() - start < 10  # two processes on a busy machine; alone about 0.6 s
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    command = [sys.executable, "-m", "scatterml_ase", "report", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # before anything is written
+        errors = process.stderr.read().decode()
+        assert process.wait() == 0
+    assert errors == ""
