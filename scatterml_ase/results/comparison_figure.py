@@ -47,7 +47,7 @@ def draw_spectra(
     )
     low, high = np.nanmin(measured.intensity), np.nanmax(measured.intensity)
     ax.set_ylim(min(0.0, low) - 0.02 * (high - low), high + 0.08 * (high - low))
-    ax.set_xlim(_span(comparison.energy_transfer, comparison.mask.any(axis=0)))
+    ax.set_xlim(_span(comparison.energy_transfer, comparison.mask, 1))
     ax.legend(frameon=False)
     ax.set_title(_agreement(comparison), fontsize="medium")
     return ax
@@ -82,17 +82,17 @@ def draw_maps(comparison: SqwComparison, measured: SqwMap, fitted: SqwMap) -> Fi
     axes[2].set_xlabel(f"|Q| ({unit_label(comparison.units['wavevector'])})")
     axes[2].set_title(_agreement(comparison), fontsize="medium")
     for ax in axes:
-        ax.set_xlim(_span(comparison.q, comparison.mask.any(axis=1)))
-        ax.set_ylim(_span(comparison.energy_transfer, comparison.mask.any(axis=0)))
+        ax.set_xlim(_span(comparison.q, comparison.mask, 0))
+        ax.set_ylim(_span(comparison.energy_transfer, comparison.mask, 1))
     for ax in axes[1:]:
         ax.set_ylabel("")
     return figure
 
 
-def _span(edges: np.ndarray, used: np.ndarray) -> tuple[float, float]:
-    """Return from where to where bins took part in the fit."""
-    places = np.flatnonzero(used)
-    return float(edges[places[0]]), float(edges[places[-1] + 1])
+def _span(edges: np.ndarray, mask: np.ndarray, axis: int) -> tuple[float, float]:
+    """Return from where to where along an axis bins took part in the fit."""
+    places = np.nonzero(mask)[axis]
+    return float(edges[places.min()]), float(edges[places.max() + 1])
 
 
 def _agreement(comparison: SqwComparison) -> str:
