@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +11,27 @@ from scatterml_ase.errors import InputError, explain
 
 if TYPE_CHECKING:
     from scatterml_ase.scattering.instruments import Instrument
+
+
+def angle_pairs(two_theta: Sequence[Any]) -> tuple[tuple[float, float], ...]:
+    """Return angles in degrees, each single or a range, as pairs (from, to).
+
+    Raises
+    ------
+    InputError
+        If one is neither, or there is none.
+    """
+    try:
+        pairs = [np.broadcast_to(np.asarray(angle, dtype=float), (2,)) for angle in two_theta]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            explain(
+                f"two_theta={two_theta!r:.60} are no scattering angles",
+                "it is a list of angles in degrees and of ranges (from, to)",
+                "Give e.g. [(3, 135)] or [45, 135]",
+            )
+        ) from error
+    return tuple((float(first), float(last)) for first, last in pairs)
 
 
 def check_description(instrument: Instrument) -> None:
@@ -20,6 +42,9 @@ def check_description(instrument: Instrument) -> None:
     InputError
         With the field that is wrong.
     """
+    if not instrument.two_theta:
+        what = f"{instrument.name} has no detectors"
+        raise InputError(explain(what, "nothing would be measured", "Give two_theta=[(3, 135)]"))
     if (instrument.geometry == "indirect") != (instrument.final_energy is not None):
         raise InputError(
             explain(

@@ -135,10 +135,9 @@ class Instrument:
         InputError
             If an angle or energy is impossible, or the width is given twice.
         """
-        pairs = [pair if isinstance(pair, Sequence) else (pair, pair) for pair in two_theta]
         return cls(
             name=name,
-            two_theta=tuple((float(first), float(last)) for first, last in pairs),
+            two_theta=instrument_checks.angle_pairs(two_theta),
             resolution=custom_resolution(relative_energy_fwhm, energy_fwhm),
             geometry="direct" if final_energy is None else "indirect",
             final_energy=final_energy,

@@ -32,7 +32,8 @@ class Measurement:
     ``Measurement("ARCS", 100, counts=500)(sqw, force_constants)`` returns a
     :class:`~scatterml_ase.results.sqw.SqwMap` in mbarn sr⁻¹ meV⁻¹ per atom. A map made with the
     same instrument has its energy resolution already; one made without any gets it here, and lacks
-    near its ends what broadening would have brought in from beyond them.
+    near its ends what broadening would have brought in from beyond them. The parts of a map are
+    not kept.
 
     Parameters
     ----------
@@ -131,8 +132,9 @@ class Measurement:
 
     def _instrument(self) -> tuple[Instrument, float]:
         instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
-        assert instrument is not None
-        assert fixed_energy is not None
+        if instrument is None or fixed_energy is None:
+            what, fix = "A measurement needs an instrument", "Give e.g. Measurement('ARCS', 100)"
+            raise InputError(explain(what, "it decides what is seen and how sharply", fix))
         if not self.gaps:
             angles = [angle for pair in instrument.two_theta for angle in pair]
             whole = ((min(angles), max(angles)),)
@@ -206,7 +208,10 @@ class Measurement:
 
 
 def _prepared(sqw: SqwMap, instrument: Instrument, fixed_energy: float, *, gaps: bool) -> SqwMap:
-    """Return a powder map in meV per atom without k_f/k_i, after checking that it is fresh."""
+    """Return a powder map in meV per atom without k_f/k_i, after checking that it can be used."""
+    if sqw.provenance.get("probe") == "xray":
+        what, fix = "This is a map of x-ray scattering", "Make it with probe='neutron'"
+        raise InputError(explain(what, f"{instrument.name} measures neutrons", fix))
     if sqw.axis != "powder":
         what = "A map along a path cannot be measured this way"
         fix = "Give the map of a powder, or PathScattering the instrument itself"

@@ -100,6 +100,8 @@ def test_custom_instruments_of_indirect_geometry():
     assert instrument.geometry == "indirect"
     assert instrument.banks == ("45°", "130°–140°")
     np.testing.assert_allclose(instrument.energy_fwhm(np.array([0.0, 100.0]), 4.0), [0.5, 1.5])
+    same = Instrument.custom(np.array([[45, 45], [130, 140]]), final_energy=4.0)
+    assert same.two_theta == instrument.two_theta
     assert instrument.describe()["final_energy"] == 4.0
 
 

@@ -108,6 +108,9 @@ def test_custom_instrument_without_and_with_resolution():
     [
         ({"two_theta": [(60, 20)]}, "0° to 180°"),
         ({"two_theta": [200.0]}, "0° to 180°"),
+        ({"two_theta": []}, "no detectors"),
+        ({"two_theta": 90.0}, "no scattering angles"),
+        ({"two_theta": [(3, 30, 60)]}, "no scattering angles"),
         ({"final_energy": -4.0}, "final_energy=-4.0"),
         ({"two_theta_fwhm": 0.0}, "two_theta_fwhm=0.0"),
         ({"energy_fwhm": 1.0, "relative_energy_fwhm": 0.02}, "given twice"),

@@ -266,6 +266,7 @@ def test_a_measurement_keeps_the_contract():
         ({"instrument": "ARCS", "incident_energy": None}, "incident_energy in meV"),
         ({"instrument": "TOSCA"}, "final energy is fixed"),
         ({"instrument": "HUBBLE"}, "not known"),
+        ({"instrument": None, "incident_energy": None}, "needs an instrument"),
         ({"counts": 0.0}, "counts=0.0"),
         ({"counts": np.nan}, "counts=nan"),
         ({"background": -1.0}, "background=-1.0"),
@@ -286,10 +287,18 @@ def test_what_cannot_be_measured_is_explained(options, message):
         (powder(q=(20.0, 30.0, 11)), "measures none of the bins"),
         (powder(energies=(90.0, 100.0, 11)), "measures none of the bins"),
         (powder(axis="path"), "along a path"),
+        (powder(provenance={"probe": "xray"}), "x-ray"),
         (powder(kinematics=DIRECT.map_kinematics(60.0)), "at 60 meV"),
         (powder(kinematics=Instrument.load("VISION").map_kinematics(3.97)), "indirect geometry"),
     ],
-    ids=["q out of reach", "more energy than E_i", "path", "other energy", "other geometry"],
+    ids=[
+        "q out of reach",
+        "more energy than E_i",
+        "path",
+        "x-rays",
+        "other energy",
+        "other geometry",
+    ],
 )
 def test_maps_that_cannot_be_measured_are_explained(sqw, message):
     with pytest.raises(InputError, match=message):
