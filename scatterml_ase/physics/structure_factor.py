@@ -35,7 +35,8 @@ def scattering_amplitudes(
     positions
         Of the atoms, in Å, shape (atoms, 3).
     lengths
-        Coherent scattering lengths in fm, complex, shape (atoms,).
+        Coherent scattering lengths in fm, complex, shape (atoms,); or r_e f(|Q|) of x-rays, shape
+        (points, atoms).
     masses
         In amu, shape (atoms,).
     displacements

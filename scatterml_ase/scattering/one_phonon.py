@@ -12,7 +12,9 @@ from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
 
 if TYPE_CHECKING:
+    from scatterml_ase.physics.form_factors import Ions
     from scatterml_ase.physics.lengths import Overrides
+    from scatterml_ase.scattering.probe import ProbeName
 
 _CHUNK_BYTES = 64_000_000
 
@@ -49,6 +51,8 @@ def one_phonon(
     scattering_lengths: Overrides | None = None,
     displacements: np.ndarray | None = None,
     q_direction: np.ndarray | None = None,
+    probe: ProbeName = "neutron",
+    ions: Ions | None = None,
 ) -> StructureFactors:
     """Return the coherent one-phonon structure factors at scattering vectors.
 
@@ -68,17 +72,25 @@ def one_phonon(
         ⟨uu⟩ tensors in Å², shape (atoms, 3, 3); None: summed over the modes of the crystal.
     q_direction
         Direction from which Γ is approached (polar crystals), reciprocal-lattice units.
+    probe
+        ``"neutron"``, or ``"xray"``: r_e f(|Q|) takes the place of scattering lengths, without the
+        polarization factor.
+    ions
+        For x-rays, which atoms are ions, by element or index: ``{"O": "O2-"}``.
 
     Raises
     ------
     InputError
-        If the temperature is negative, a scattering length is missing, or a shape is wrong.
+        If the temperature is negative, a scattering length or form factor is missing, or a shape
+        is wrong.
     """
     scatterer = Scatterer.prepare(
         force_constants,
         temperature,
         scattering_lengths=scattering_lengths,
         displacements=displacements,
+        probe=probe,
+        ions=ions,
     )
     factors = structure_factors(scatterer, Q, reduced=reduced, q_direction=q_direction)
     warn_of_imaginary_modes(factors.imaginary_share)

@@ -16,9 +16,11 @@ from scatterml_ase.scattering import view
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.one_phonon import StructureFactors, structure_factors
 from scatterml_ase.scattering.powder_average import bin_index
+from scatterml_ase.scattering.probe import ProbeName, neutrons_only
 from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
 
 if TYPE_CHECKING:
+    from scatterml_ase.physics.form_factors import Ions
     from scatterml_ase.physics.lengths import Overrides
 
 _DEFAULT_WIDTH = 0.02
@@ -55,6 +57,11 @@ class PathScattering:
         The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
     displacements
         ⟨uu⟩ tensors for the Debye–Waller factor in Å², shape (atoms, 3, 3); None: computed.
+    probe
+        ``"neutron"``, or ``"xray"``: r_e f(|Q|) takes the place of scattering lengths, without the
+        polarization factor, and there is no spectrometer.
+    ions
+        For x-rays, which atoms are ions, by element or index: ``{"O": "O2-"}``.
     """
 
     temperature: float = 300.0
@@ -67,6 +74,8 @@ class PathScattering:
     energy_fwhm: float | None = None
     scattering_lengths: Overrides | None = None
     displacements: np.ndarray | None = field(default=None, repr=False)
+    probe: ProbeName = "neutron"
+    ions: Ions | None = None
 
     def __call__(self, force_constants: ForceConstants) -> SqwMap:
         """Return S(Q, E) of the crystal along the path.
@@ -77,12 +86,15 @@ class PathScattering:
             If the temperature is negative, the path does not exist, the instrument is unknown, E_i
             is missing or too low, or a scattering length is missing.
         """
+        neutrons_only(self.probe, instrument=self.instrument)
         instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
         scatterer = Scatterer.prepare(
             force_constants,
             self.temperature,
             scattering_lengths=self.scattering_lengths,
             displacements=self.displacements,
+            probe=self.probe,
+            ions=self.ions,
         )
         crystal = force_constants.crystal.to("angstrom")
         line = paths.sample(self._segments(force_constants), crystal.cell, self.points)

@@ -16,10 +16,12 @@ from scatterml_ase.scattering.expansion import CrossSections, Order, Parts, chec
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.nuclei import Nuclei
 from scatterml_ase.scattering.powder_convergence import PowderAverage
+from scatterml_ase.scattering.probe import ProbeName, neutrons_only
 from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
 from scatterml_ase.scattering.window import PowderWindow
 
 if TYPE_CHECKING:
+    from scatterml_ase.physics.form_factors import Ions
     from scatterml_ase.physics.lengths import Overrides
 
 
@@ -69,6 +71,11 @@ class PowderScattering:
         Of the random turns of the sample: the same seed gives the same map.
     progress
         Whether to show a progress bar.
+    probe
+        ``"neutron"``, or ``"xray"``: r_e f(|Q|) takes the place of scattering lengths, without the
+        polarization factor, and there is no spectrometer.
+    ions
+        For x-rays, which atoms are ions, by element or index: ``{"O": "O2-"}``.
     """
 
     temperature: float = 300.0
@@ -86,6 +93,8 @@ class PowderScattering:
     maximum_wavevectors: int | None = None
     seed: int = 0
     progress: bool = True
+    probe: ProbeName = "neutron"
+    ions: Ions | None = None
 
     def __call__(self, force_constants: ForceConstants) -> SqwMap:
         """Return the powder map of the crystal.
@@ -110,6 +119,8 @@ class PowderScattering:
             self.temperature,
             scattering_lengths=self.scattering_lengths,
             displacements=self.displacements,
+            probe=self.probe,
+            ions=self.ions,
         )
         window = PowderWindow.of(self, lambda: _highest(force_constants))
         more = self._more(scatterer, window)
@@ -142,6 +153,10 @@ class PowderScattering:
     def _check_order(self) -> None:
         """Check the options about other scattering than the coherent by one phonon."""
         check_order(self.order)
+        several = None if self.order == 1 else self.order
+        neutrons_only(
+            self.probe, instrument=self.instrument, order=several, incoherent=self.incoherent
+        )
         if self.displacements is not None and (self.order != 1 or self.incoherent):
             raise InputError(
                 explain(

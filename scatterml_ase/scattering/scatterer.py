@@ -1,4 +1,4 @@
-"""What a crystal's modes need besides themselves to scatter neutrons: lengths and displacements."""
+"""What a crystal's modes need besides themselves to scatter: amplitudes and displacements."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from scatterml_ase.errors import InputError, StabilityWarning, explain, warn
-from scatterml_ase.physics import lengths, structure_factor
+from scatterml_ase.physics import structure_factor
 from scatterml_ase.physics.debye_waller import check_temperatures
 from scatterml_ase.physics.thermal import acoustic_modes_at_gamma
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.modes import PhononModes
-from scatterml_ase.scattering.nuclei import named_lengths
+from scatterml_ase.scattering.probe import NeutronProbe, Probe, ProbeName, make_probe
 
 if TYPE_CHECKING:
+    from scatterml_ase.physics.form_factors import Ions
     from scatterml_ase.physics.lengths import Overrides
 
 MINIMUM_FREQUENCY = 0.02
@@ -28,7 +29,7 @@ _MESH_SPACING = 0.125  # Å⁻¹, of the finer of the two meshes for displacemen
 
 @dataclass(frozen=True, eq=False)
 class Scatterer:
-    """A crystal ready to scatter neutrons at one temperature.
+    """A crystal ready to scatter neutrons or x-rays at one temperature.
 
     Parameters
     ----------
@@ -36,18 +37,15 @@ class Scatterer:
         They give the modes.
     temperature
         In K.
-    names
-        Nuclide of every atom.
-    lengths
-        Coherent scattering lengths in fm, complex, shape (atoms,).
+    probe
+        What is scattered, and how strongly by each atom.
     displacements
         ⟨uu⟩ tensors in Å², shape (atoms, 3, 3); None for no Debye–Waller factor.
     """
 
     force_constants: ForceConstants
     temperature: float
-    names: tuple[str, ...]
-    lengths: np.ndarray
+    probe: Probe
     displacements: np.ndarray | None
 
     @classmethod
@@ -58,19 +56,20 @@ class Scatterer:
         *,
         scattering_lengths: Overrides | None = None,
         displacements: np.ndarray | None = None,
+        probe: ProbeName = "neutron",
+        ions: Ions | None = None,
     ) -> Self:
-        """Look up lengths and, if ``displacements`` are not given, sum them over the modes.
+        """Look up amplitudes and, if ``displacements`` are not given, sum them over the modes.
 
         Raises
         ------
         InputError
-            If the temperature is negative, a scattering length is missing, or shapes do not fit.
+            If the temperature is negative, a scattering length or form factor is missing, an option
+            belongs to the other probe, or shapes do not fit.
         """
         kelvin = one_temperature(temperature)
         crystal = force_constants.crystal
-        names, values = lengths.scattering_lengths(
-            crystal.numbers, crystal.masses, scattering_lengths
-        )
+        scattered = make_probe(probe, crystal, scattering_lengths=scattering_lengths, ions=ions)
         if displacements is None:
             displacements = mean_square_displacements(force_constants, kelvin)
         displacements = np.asarray(displacements, dtype=float)
@@ -82,7 +81,20 @@ class Scatterer:
                     "Leave them out to have them computed",
                 )
             )
-        return cls(force_constants, kelvin, names, values, displacements)
+        return cls(force_constants, kelvin, scattered, displacements)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Nuclide, atom or ion of every atom."""
+        return self.probe.names
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Coherent scattering lengths in fm, complex, shape (atoms,); of neutrons alone."""
+        if isinstance(self.probe, NeutronProbe):
+            return self.probe.lengths
+        what = "X-rays have no scattering lengths"
+        raise InputError(explain(what, "r_e f depends on |Q|", "Use probe.amplitude_factors(Q)"))
 
     @property
     def atoms(self) -> int:
@@ -92,20 +104,22 @@ class Scatterer:
     @property
     def symmetric(self) -> bool:
         """Whether equivalent atoms scatter alike: lengths given by index may break that."""
-        permutations = self.force_constants.symmetry_operations.permutations
-        return bool(np.all(self.lengths[permutations] == self.lengths))
+        return self.probe.unchanged_by(self.force_constants.symmetry_operations.permutations)
 
     def real_parts(self) -> list[Scatterer]:
-        """Return scatterers with real lengths whose intensities add up to the mean of ±Q."""
-        if not self.lengths.imag.any():
-            return [self]
-        return [replace(self, lengths=part) for part in (self.lengths.real, self.lengths.imag)]
+        """Return scatterers with real amplitudes whose intensities add up to the mean of ±Q."""
+        return [replace(self, probe=part) for part in self.probe.real_parts()]
 
     def amplitudes(self, Q: np.ndarray, lattice_vectors: np.ndarray) -> np.ndarray:
         """Return b M^-½ exp(iτ·r) exp(−W) Q, shape (points, atoms, 3); see physics."""
         crystal = self.force_constants.crystal.to("angstrom")
         return structure_factor.scattering_amplitudes(
-            Q, lattice_vectors, crystal.positions, self.lengths, crystal.masses, self.displacements
+            Q,
+            lattice_vectors,
+            crystal.positions,
+            self.probe.amplitude_factors(Q),
+            crystal.masses,
+            self.displacements,
         )
 
     def energies(self, modes: PhononModes) -> tuple[np.ndarray, float]:
@@ -120,12 +134,8 @@ class Scatterer:
         return frequencies, share
 
     def provenance(self) -> dict[str, Any]:
-        """Return where lengths come from and what they are."""
-        return {
-            **self.force_constants.provenance,
-            "scattering_length_table": lengths.TABLE,
-            "scattering_lengths_fm": named_lengths(self.names, self.lengths),
-        }
+        """Return where force constants and amplitudes come from."""
+        return {**self.force_constants.provenance, **self.probe.provenance()}
 
 
 def one_temperature(temperature: float) -> float:
