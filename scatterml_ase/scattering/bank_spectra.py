@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.kinematics import ring_borders
-from scatterml_ase.physics.rebinning import q_to_rings, ring_overlaps
+from scatterml_ase.physics.rebinning import Rebinned, q_to_rings, ring_overlaps
 from scatterml_ase.results.cut import SqwCut
 from scatterml_ase.results.sqw import SqwMap
 
@@ -49,19 +51,28 @@ def bank_spectra(sqw: SqwMap, kinematics: Mapping[str, Any] | None = None) -> di
         )
     ranges = known["two_theta"]
     names = known.get("banks") or [bank_name(*pair) for pair in ranges]
-    overlaps = ring_overlaps(
-        ring_borders(ranges),
-        sqw.energy_transfer,
-        sqw.q,
-        known["fixed_energy"],
-        known.get("geometry", "direct"),
+    overlaps = list(
+        ring_overlaps(
+            ring_borders(ranges),
+            sqw.energy_transfer,
+            sqw.q,
+            known["fixed_energy"],
+            known.get("geometry", "direct"),
+        )
     )
-    seen = q_to_rings(sqw.intensity, sqw.error, sqw.mask, overlaps, len(ranges))
+
+    def mean(values: np.ndarray, error: np.ndarray | None = None) -> Rebinned:
+        return q_to_rings(values, error, sqw.mask, iter(overlaps), len(ranges))
+
+    seen = mean(sqw.intensity, sqw.error)
+    parts = None if sqw.parts is None else np.array([mean(part).values for part in sqw.parts])
     return {
         name: SqwCut(
             crystal=sqw.crystal,
             intensity=seen.values[k],
             error=None if seen.error is None else seen.error[k],
+            parts=None if parts is None else parts[:, k],
+            part_names=sqw.part_names,
             energy_transfer=sqw.energy_transfer,
             temperature=sqw.temperature,
             scale=sqw.scale,

@@ -168,6 +168,14 @@ def test_spectra_of_a_masked_map_use_what_is_measured():
         assert (cut.error[known] < 0.4).all()
 
 
+def test_spectra_know_their_parts():
+    parts = np.stack([np.full((360, 50), 1.0), np.full((360, 50), 2.0)])
+    sqw = flat_map(lambda q, e: 0 * q * e + 3.0, parts=parts, part_names=("1 phonon", "2 phonons"))
+    for cut in Instrument.load("TOSCA").spectra(sqw).values():
+        assert cut.part_names == ("1 phonon", "2 phonons")
+        np.testing.assert_allclose(cut.parts[1], 2.0)
+
+
 def test_spectra_need_a_powder_and_an_instrument():
     with pytest.raises(InputError, match="belongs to no instrument"):
         bank_spectra(flat_map(lambda q, e: q + e))
