@@ -293,6 +293,22 @@ class ForceConstants(Result):
         born = None if born is None else born - born.mean(axis=0)
         return replace(self, pairs=pairs, cell_shifts=shifts, blocks=blocks, born_charges=born)
 
+    def substituted(self, substitution: str) -> Self:
+        """Return force constants of the crystal with other isotopes: forces stay, modes change.
+
+        ``force_constants.substituted("H->D 98 %")`` vibrates with the mean mass of 98 % D and 2 %
+        natural H, and scatters as that mix does; see :meth:`Crystal.substituted`.
+
+        Raises
+        ------
+        InputError
+            If the text cannot be read, or concerns no atom of the crystal.
+        """
+        crystal = self.crystal.substituted(substitution)
+        return replace(
+            self, crystal=crystal, provenance={**self.provenance, "isotopes": substitution}
+        )
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how the blocks decay with the distance of their atoms."""
         return draw_decay(self, ax)

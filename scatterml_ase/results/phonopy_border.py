@@ -38,6 +38,7 @@ def read(phonopy: Phonopy) -> dict[str, Any]:
         scaled_positions=primitive.scaled_positions,
         numbers=primitive.numbers,
         masses=primitive.masses,
+        magnetic_moments=primitive.magnetic_moments,
     )
     pairs, shifts, blocks = _expand(phonopy)
     fields = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from scatterml_ase.physics import lengths
+from scatterml_ase.scattering.magnetism import describe_magnetism, warn_of_magnetism
 
 if TYPE_CHECKING:
     from scatterml_ase.physics.lengths import Overrides
@@ -29,11 +30,14 @@ class Nuclei:
         Coherent scattering lengths in fm, complex, shape (atoms,).
     incoherent
         Incoherent cross-sections in barn, shape (atoms,).
+    notes
+        What else belongs in provenance.
     """
 
     names: tuple[str, ...]
     lengths: np.ndarray
     incoherent: np.ndarray
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -49,10 +53,9 @@ class Nuclei:
         InputError
             If the table has none, or one given names nothing in the crystal.
         """
-        names, values = lengths.scattering_lengths(
-            crystal.numbers, crystal.masses, scattering_lengths
-        )
-        bare = cls(names, values, np.zeros(len(names)))
+        names, values = crystal_lengths(crystal, scattering_lengths)
+        warn_of_magnetism(crystal)
+        bare = cls(names, values, np.zeros(len(names)), describe_magnetism(crystal))
         return bare.with_incoherent(incoherent_cross_sections)
 
     def with_incoherent(self, given: Mapping[str | int, float] | None = None) -> Self:
@@ -70,7 +73,20 @@ class Nuclei:
             "scattering_length_table": lengths.TABLE,
             "scattering_lengths_fm": named_lengths(self.names, self.lengths),
             "incoherent_cross_sections_barn": named_values(self.names, self.incoherent.tolist()),
+            **self.notes,
         }
+
+
+def crystal_lengths(
+    crystal: Crystal, overrides: Overrides | None = None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return nuclide and coherent length in fm of every atom, with the user's own on top.
+
+    See :func:`~scatterml_ase.physics.lengths.scattering_lengths`.
+    """
+    return lengths.scattering_lengths(
+        crystal.numbers, crystal.masses, overrides, nuclides=crystal.nuclides
+    )
 
 
 def named_values(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:

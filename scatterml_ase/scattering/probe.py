@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import form_factors, lengths
-from scatterml_ase.scattering.nuclei import named_lengths
+from scatterml_ase.scattering.magnetism import describe_magnetism, warn_of_magnetism
+from scatterml_ase.scattering.nuclei import crystal_lengths, named_lengths
 
 if TYPE_CHECKING:
     from scatterml_ase.physics.form_factors import Ions
@@ -60,10 +62,13 @@ class NeutronProbe:
         Nuclide of every atom.
     lengths
         Coherent scattering lengths in fm, complex, shape (atoms,).
+    notes
+        What else belongs in provenance.
     """
 
     names: tuple[str, ...]
     lengths: np.ndarray
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     def amplitude_factors(self, Q: np.ndarray) -> np.ndarray:
         """Return the lengths, shape (atoms,)."""
@@ -84,6 +89,7 @@ class NeutronProbe:
         return {
             "scattering_length_table": lengths.TABLE,
             "scattering_lengths_fm": named_lengths(self.names, self.lengths),
+            **self.notes,
         }
 
 
@@ -139,9 +145,9 @@ def make_probe(
     _check_name(name)
     if name == "neutron":
         _refuse("ions", ions, name, "neutrons do not see electrons")
-        return NeutronProbe(
-            *lengths.scattering_lengths(crystal.numbers, crystal.masses, scattering_lengths)
-        )
+        warn_of_magnetism(crystal, stacklevel=6)  # the caller of the analyzer
+        names, values = crystal_lengths(crystal, scattering_lengths)
+        return NeutronProbe(names, values, describe_magnetism(crystal))
     _refuse("scattering_lengths", scattering_lengths, name, "x-rays do not see nuclei")
     return XrayProbe(form_factors.scatterer_names(crystal.numbers, ions))
 
