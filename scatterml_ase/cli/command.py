@@ -18,12 +18,14 @@ from scatterml_ase.cli.jobs import Report, Spectrum
 from scatterml_ase.cli.learning import CheckData, Select, Train, Uncertainty
 from scatterml_ase.cli.models import Models
 from scatterml_ase.cli.terminal import set_up_messages, sigterm_unwinds
+from scatterml_ase.cli.trajectory import Trajectory
 from scatterml_ase.errors import InputError
 
 _FAILED, _INTERRUPTED = 2, 130
 
 Command = (
     Annotated[Spectrum, subcommand("spectrum")]
+    | Annotated[Trajectory, subcommand("trajectory")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Uncertainty, subcommand("uncertainty")]

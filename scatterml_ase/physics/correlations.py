@@ -93,7 +93,7 @@ def segment_length(energy_fwhm: float, timestep: float) -> int:
     return 2 * int(np.ceil(_REACH * _taper_sigma(energy_fwhm) / timestep)) + 1
 
 
-def finest_width(frames: int, timestep: float) -> float:
+def finest_width(frames: float, timestep: float) -> float:
     """Return the FWHM in meV that a series of so many frames resolves."""
     return 2 * _REACH * _taper_sigma(1.0) / (max(frames - 3, 1) * timestep)
 

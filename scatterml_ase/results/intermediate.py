@@ -107,7 +107,7 @@ class IntermediateScattering(Result):
         ax.set_xlim(picoseconds[0], picoseconds[-1])
         ax.set_xlabel("t (ps)")
         ax.set_ylabel(f"F(Q, t) / F(Q, 0), {self.scattering}")
-        ax.legend(frameon=False, fontsize="small", handlelength=1.2)
+        ax.legend(edgecolor="none", framealpha=0.7, fontsize="small", handlelength=1.2)
         return ax
 
     def _chosen(self, q: Sequence[float] | None) -> list[int]:
@@ -115,6 +115,9 @@ class IntermediateScattering(Result):
             rows = np.searchsorted(self.q, np.asarray(q, dtype=float), side="right") - 1
             return np.clip(rows, 0, len(self.q) - 2).tolist()
         known = np.flatnonzero(np.isfinite(self.intensity[:, 0]))
+        if self.q_reduced is not None:  # a path passes some points twice
+            _, first = np.unique(np.round(self.q_reduced, 6), axis=0, return_index=True)
+            known = np.intersect1d(known, first)
         count = min(_MOST_CURVES, len(known))
         return known[np.linspace(0, len(known) - 1, count).round().astype(int)].tolist()
 

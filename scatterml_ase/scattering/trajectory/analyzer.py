@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from scatterml_ase.scattering.trajectory.frames import Frame, Source, TrajectoryFrames
     from scatterml_ase.scattering.trajectory.simulated_crystal import UnitCell
 
+_ENOUGH = 0.21
+"""A segment of this part of a trajectory has enough of its kind for an error bar."""
+
 
 class Collector(Protocol):
     """What an analyzer does while frames come by."""
@@ -134,7 +137,8 @@ def check_segments(
     fix
         What to change, with ``{fwhm}`` for the width in meV that there are frames for.
     """
-    advice = fix.format(fwhm=f"{1.01 * finest_width(frames.count, frames.timestep):.3g}")
+    usable = frames.count * (_ENOUGH if average.samples else 1.0)
+    advice = fix.format(fwhm=f"{1.01 * finest_width(usable, frames.timestep):.3g}")
     if average.samples == 0:
         raise InputError(
             explain(

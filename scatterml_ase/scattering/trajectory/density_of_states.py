@@ -51,7 +51,7 @@ class TrajectoryDOS(TrajectoryAnalyzer):
     energy_edges
         Edges of the bins in meV, zero or above; None: from 0 to above the highest mode.
     energy_fwhm
-        Full width at half maximum in meV of the Gaussian resolution: 7.3 ps a segment for 1 meV.
+        Full width at half maximum in meV of the Gaussian resolution: 8.8 ps a segment for 1 meV.
     velocities
         ``"stored"``: those of the trajectory; ``"positions"``: differences of positions between
         frames, corrected for what that takes from fast modes; ``"auto"``: the first if there.

@@ -51,7 +51,7 @@ class TrajectoryScattering(WavevectorOptions):
         Edges of the energy-transfer bins in meV; None: from 0 to above the highest mode.
     energy_fwhm
         Full width at half maximum in meV of the Gaussian resolution. It sets the length of the
-        segments that the trajectory is cut into: 7.3 ps for 1 meV.
+        segments that the trajectory is cut into: 8.8 ps for 1 meV.
     quantum_correction
         ``"harmonic"``, ``"schofield"`` or ``"none"``: what makes a classical spectrum obey
         detailed balance; see :mod:`scatterml_ase.physics.quantum_correction`.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import paths
 from scatterml_ase.scattering import view
+from scatterml_ase.scattering.trajectory import Scattering
 from scatterml_ase.scattering.trajectory.analyzer import TrajectoryAnalyzer
 from scatterml_ase.scattering.trajectory.commensurate import CommensurateQ
 from scatterml_ase.scattering.trajectory.series import CoherentSeries, IncoherentSeries, Transform
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from scatterml_ase.physics.lengths import Overrides
     from scatterml_ase.scattering.trajectory.frames import Frame, TrajectoryFrames
 
-Scattering = Literal["coherent", "incoherent", "total"]
 _SHELLS = np.linspace(0.0, 6.0, 61)
 _SELF_POINTS = 4
 """Wavevectors per shell for incoherent scattering: atoms are averaged over already."""
