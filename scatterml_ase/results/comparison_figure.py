@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scatterml_ase.results.plotting import INK, PALETTE, UNMEASURED, new_axes, unit_label
+from scatterml_ase.results.plotting import INK, PALETTE, UNMEASURED, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def draw_maps(comparison: SqwComparison, measured: SqwMap, fitted: SqwMap) -> Fi
         rasterized=True,
     )
     figure.colorbar(mesh, ax=axes[2], extend="both", pad=0.02).set_label(label)
-    axes[2].set_xlabel(f"|Q| ({unit_label(comparison.units['wavevector'])})")
+    axes[2].set_xlabel(axes[0].get_xlabel())
     axes[2].set_title(_agreement(comparison), fontsize="medium")
     for ax in axes:
         ax.set_xlim(_span(comparison.q, comparison.mask, 0))

@@ -12,6 +12,7 @@ from scatterml_ase.physics.least_squares import LinearFit, fit_linear
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.comparison_figure import draw_maps, draw_spectra
 from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.results.sqw_scale import Scale, spell_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +50,8 @@ class SqwComparison(Result):
         Bins less fitted numbers.
     temperature
         Of the measurement, in K.
-    arbitrary
-        Whether the measurement is in arbitrary units.
+    measured_scale, axis
+        Of the measurement, as in :class:`SqwMap`.
     """
 
     q: np.ndarray = array("q+1", unit="{wavevector}")
@@ -66,7 +67,8 @@ class SqwComparison(Result):
     chi2: float
     degrees_of_freedom: int
     temperature: float = float("nan")
-    arbitrary: bool = False
+    measured_scale: Scale = "arbitrary"
+    axis: Literal["powder", "path"] = "powder"
 
     signal: ClassVar[str] = "measured"
     axes: ClassVar[tuple[str, ...]] = ("q", "energy_transfer")
@@ -90,8 +92,7 @@ class SqwComparison(Result):
 
     def unit_of(self, name: str) -> str:
         """Return the present unit of the array ``name``."""
-        unit = super().unit_of(name)
-        return unit.replace("mbarn/sr", "arbitrary") if self.arbitrary else unit
+        return spell_unit(super().unit_of(name), self.measured_scale)
 
     def plot(self, ax: Axes | None = None, *, q: Range = None) -> Axes:
         """Draw measured and fitted spectra over energy, mean over the bins of the fit.
@@ -118,7 +119,8 @@ class SqwComparison(Result):
             error=self.error if errors else None,
             mask=self.mask,
             temperature=self.temperature,
-            scale="arbitrary" if self.arbitrary else "atom",
+            axis=self.axis,
+            scale=self.measured_scale,
             units=self.units,
             provenance=self.provenance,
         )
@@ -170,7 +172,8 @@ def compare(
         chi2=fit.chi2 if measured.error is not None else float("nan"),
         degrees_of_freedom=int(mask.sum()) - 1 - _COLUMNS[background],
         temperature=measured.temperature,
-        arbitrary=measured.scale == "arbitrary",
+        measured_scale=measured.scale,
+        axis=measured.axis,
         units=measured.units,
         provenance={
             "measured": measured.provenance,

@@ -49,6 +49,8 @@ def recognises(start: bytes) -> bool:
     """Tell from its first bytes whether a text file holds columns of numbers."""
     if b"\0" in start:
         return False
+    if start.startswith(_MARK.encode()):
+        return True  # the comment of ours may be longer than what was read
     lines = start.decode("utf-8", "replace").splitlines()
     rows = [words for line in lines[:-1] if (words := _numbers(line)) is not None]
     return bool(rows) and len(rows[0]) >= 3

@@ -97,7 +97,10 @@ def test_kf_over_ki_is_put_in_where_the_measurement_has_it():
 def test_a_measurement_in_absolute_units_has_a_scale_of_one():
     absolute = simulated().rebinned(np.linspace(1, 5, 9), np.linspace(0, 40, 21))
     absolute = replace(absolute.per("formula_unit"), error=np.full((8, 20), 0.1), crystal=None)
-    assert simulated().compare(absolute).scale == pytest.approx(1, rel=1e-9)
+    found = simulated().compare(absolute)
+    assert found.scale == pytest.approx(1, rel=1e-9)
+    assert found.unit_of("measured") == "mbarn/sr/meV"
+    assert found.residual.scale == "formula_unit"
 
 
 def test_ranges_leave_out_what_is_not_simulated():

@@ -104,6 +104,12 @@ def test_a_path_keeps_its_points(format, tmp_path):
     assert found.labels == sqw.labels
 
 
+def test_a_long_history_does_not_hide_the_table(tmp_path):
+    sqw = simulated(provenance={"history": ["a step of the reduction"] * 5000})
+    found = read_sqw(write_sqw(sqw, tmp_path / "map.csv"))
+    assert found.provenance == sqw.provenance
+
+
 def test_mdhisto_refuses_bins_it_cannot_hold(tmp_path):
     sqw = simulated(q=[0.0, 0.1, 0.5, 2.0, 2.1, 4.0])
     with pytest.raises(InputError, match=r"\|Q\|.*wide.*rebinned"):
