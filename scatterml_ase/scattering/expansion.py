@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, StabilityWarning, explain, warn
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import brillouin, multiphonon
 from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.scattering.view import EnergyView
@@ -41,17 +41,20 @@ class Parts(NamedTuple):
         The largest number of phonons.
     truncation_error
         Share of the scattering at the largest |Q| that is left out beyond it.
+    imaginary_share
+        Share of modes that are imaginary and left out.
     """
 
     names: tuple[str, ...]
     densities: np.ndarray
     orders: int
     truncation_error: float
+    imaginary_share: float
 
     @classmethod
     def none(cls, shape: tuple[int, ...]) -> Self:
         """Return no parts of maps of this shape."""
-        return cls((), np.zeros((0, *shape)), 0, 0.0)
+        return cls((), np.zeros((0, *shape)), 0, 0.0, 0.0)
 
     def provenance(self) -> dict[str, Any]:
         """Return what belongs in the provenance of a result; nothing if there are no parts."""
@@ -132,15 +135,13 @@ def expand(
         What to call scattering by one phonon.
     """
     shells, energies = bins
-    counts = _shares(dos)
     dos = dos.to("meV")
-    step = _step(dos)
-    kinds = list(_kinds(dos, counts, temperature, displacements, step))
+    counts = _shares(dos)
+    kinds = list(_kinds(dos, counts, temperature, displacements, _step(dos)))
     q_max = float(shells[-1])
     largest = max(_orders(kind, q_max, order) for kind in kinds)
-    if largest * kinds[0].spectrum.highest > _LATTICE:
-        step = min(step * _CELLS[1] / _CELLS[0], step * largest / _LATTICE)
-        kinds = list(_kinds(dos, counts, temperature, displacements, step))
+    if _step(dos, largest) > _step(dos):
+        kinds = list(_kinds(dos, counts, temperature, displacements, _step(dos, largest)))
     named = _named_orders(order, first_name if sections.one is not None else None)
     content = np.zeros((len(named), len(shells) - 1, len(energies.inner_edges) - 1))
     for kind in kinds:
@@ -153,7 +154,8 @@ def expand(
             chosen = slice(low - 1, high)
             part += strength * probabilities[chosen].T @ spectra[chosen]
     error = max(_left_out(kind, q_max, order) for kind in kinds)
-    return Parts(tuple(named), energies.density(content), largest, error)
+    imaginary = float(counts[:, dos.energy_edges[1:] <= 0].sum() / counts.sum())
+    return Parts(tuple(named), energies.density(content), largest, error, imaginary)
 
 
 def _named_orders(order: Order, first_name: str | None) -> dict[str, tuple[int, int | None]]:
@@ -192,10 +194,7 @@ def _kinds(
 
 
 def _shares(dos: PhononDOS) -> np.ndarray:
-    """Return each atom's share of modes per bin, shape (atoms, bins); each row sums to 1.
-
-    Warns of imaginary modes, which no spectrum can hold.
-    """
+    """Return each atom's share of modes per bin, shape (atoms, bins); each row sums to 1."""
     if dos.partial is None:
         raise InputError(
             explain(
@@ -209,33 +208,24 @@ def _shares(dos: PhononDOS) -> np.ndarray:
         what = f"The partial DOS has values down to {counts.min():.3g} per bin"
         raise InputError(explain(what, "densities of states are not negative", "Check its origin"))
     counts = np.maximum(counts, 0.0)
-    counts /= counts.sum(axis=1, keepdims=True)
-    imaginary = float(counts[:, dos.energy_edges[1:] <= 0].sum(axis=1).mean())
-    if imaginary > 0:
-        warn(
-            explain(
-                f"{100 * imaginary:.2g} % of the density of states is at imaginary frequencies",
-                "these modes have no energy to appear at and are left out of incoherent scattering",
-                "Relax more tightly, or use a larger supercell",
-            ),
-            StabilityWarning,
-            stacklevel=6,
-        )
-    return counts
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
-def _step(dos: PhononDOS) -> float:
-    """Return the step of the lattice in meV: half a bin of the DOS, within bounds."""
+def _step(dos: PhononDOS, orders: int = 1) -> float:
+    """Return the step of the lattice in meV: half a bin of the DOS, wider for very many orders."""
     occupied = np.flatnonzero(dos.total > 0)
     top = float(dos.energy_edges[occupied[-1] + 1]) if len(occupied) else 1.0
-    return top / np.clip(2 * top / np.median(dos.widths), *_CELLS)
+    cells = min(2 * top / np.median(dos.widths), _LATTICE / orders)
+    return top / float(np.clip(cells, *_CELLS))
 
 
 def _orders(kind: _Kind, q_max: float, order: Order) -> int:
-    """Return how many orders of a kind of atom are needed."""
-    if order != "all":
+    """Return how many orders of a kind of atom are needed, no more than are wanted."""
+    exponent = _exponent(kind, q_max)
+    if order != "all" and exponent > multiphonon.MAXIMUM_EXPONENT:
         return order
-    return multiphonon.needed_orders(_exponent(kind, q_max))
+    needed = multiphonon.needed_orders(exponent)
+    return needed if order == "all" else min(needed, order)
 
 
 def _left_out(kind: _Kind, q_max: float, order: Order) -> float:

@@ -16,7 +16,11 @@ from scatterml_ase.scattering.converged_dos import converged_dos
 from scatterml_ase.scattering.expansion import CrossSections, Order, check_order, expand
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.nuclei import Nuclei
-from scatterml_ase.scattering.scatterer import mean_square_displacements, one_temperature
+from scatterml_ase.scattering.scatterer import (
+    mean_square_displacements,
+    one_temperature,
+    warn_of_imaginary_modes,
+)
 from scatterml_ase.scattering.window import PowderWindow
 
 if TYPE_CHECKING:
@@ -110,6 +114,7 @@ class IncoherentScattering:
             displacements=displacements,
             first_name="incoherent 1" if self.one_phonon == "incoherent" else "1 phonon",
         )
+        warn_of_imaginary_modes(parts.imaginary_share)
         return SqwMap(
             crystal=crystal,
             q=window.q_edges,
@@ -120,6 +125,7 @@ class IncoherentScattering:
             mask=window.mask,
             temperature=kelvin,
             kinematics=window.kinematics,
+            imaginary_share=parts.imaginary_share,
             provenance={
                 **dos.provenance,
                 **nuclei.provenance(),

@@ -186,6 +186,9 @@ def test_orders_and_truncation_are_told(hydride):
     few = IncoherentScattering(20.0, order=2, **BINS)(hydride).provenance["incoherent"]
     assert few["orders"] == 2
     assert few["truncation_error"] > 0.1
+    assert IncoherentScattering(20.0, order=10**6, **BINS)(hydride).provenance["incoherent"] == {
+        **told, "order": 10**6,
+    }  # fmt: skip
 
 
 def test_units_of_the_density_do_not_matter(hydride):
@@ -197,8 +200,9 @@ def test_imaginary_modes_are_said_and_left_out(hydride):
     edges = np.concatenate([[-5.0], hydride.energy_edges])
     partial = np.concatenate([np.full((3, 1), 0.06), 0.9 * hydride.partial], axis=1)
     soft = replace(hydride, energy_edges=edges, partial=partial, total=partial.sum(axis=0))
-    with pytest.warns(StabilityWarning, match=r"10 % of the density of states"):
-        IncoherentScattering(20.0, q_edges=[1, 2], energy_edges=[1, 50, 200])(soft)
+    with pytest.warns(StabilityWarning, match=r"10 % of the sampled modes"):
+        sqw = IncoherentScattering(20.0, q_edges=[1, 2], energy_edges=[1, 50, 200])(soft)
+    assert sqw.imaginary_share == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
