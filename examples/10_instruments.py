@@ -29,9 +29,8 @@ shown = Measurement("ARCS", 60, counts=20000, background=0.02)(sqw, force_consta
 
 # 3. Indirect geometry: E_f is fixed, and each bank of detectors measures along one line Q(E).
 tosca = Instrument.load("TOSCA")
-spectra = tosca.spectra(
-    PowderScattering(20, instrument=tosca, tolerance=0.1, progress=False)(force_constants)
-)
+options = {"order": "all", "incoherent": True, "tolerance": 0.1, "progress": False}
+spectra = tosca.spectra(PowderScattering(20, instrument=tosca, **options)(force_constants))
 for bank in spectra:
     q = tosca.trajectories(np.array([0.0, 30.0]))[bank]
     print(f"TOSCA, {bank}: |Q| from {q[0]:.2f} (E = 0) to {q[1]:.2f} 1/Å (30 meV)")
