@@ -110,7 +110,7 @@ def mesh_points(
     divisions, offset = np.array(mesh), np.asarray(shift, dtype=float)
     label = np.arange(divisions.prod(), dtype=np.int32).reshape(mesh)
     if rotations is not None:
-        for operation in _on_reciprocal_lattice(rotations):
+        for operation in on_reciprocal_lattice(rotations):
             image = _mesh_image(operation, divisions, offset)
             if image is not None:
                 np.minimum(label, image, out=label)
@@ -120,10 +120,14 @@ def mesh_points(
     return Mesh(q_reduced, counts / counts.sum(), mapping.reshape(-1))
 
 
-def _on_reciprocal_lattice(rotations: np.ndarray) -> np.ndarray:
-    """Return the distinct matrices that act on reduced q, time reversal included."""
+def on_reciprocal_lattice(rotations: np.ndarray, *, inversion: bool = True) -> np.ndarray:
+    """Return the distinct matrices that act on reduced q, shape (k, 3, 3).
+
+    Time reversal (q and −q) is included unless ``inversion`` is false.
+    """
     inverse_transposed = np.rint(np.linalg.inv(rotations)).astype(int).swapaxes(1, 2)
-    return np.unique(np.concatenate([inverse_transposed, -inverse_transposed]), axis=0)
+    both = [inverse_transposed, -inverse_transposed] if inversion else [inverse_transposed]
+    return np.unique(np.concatenate(both), axis=0)
 
 
 def _mesh_image(

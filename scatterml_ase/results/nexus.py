@@ -45,6 +45,7 @@ CLASSES = {
     "SqwComparison": "sqw_comparison",
     "SqwCut": "cut",
     "SqwMap": "sqw",
+    "SqwPlane": "sqw_plane",
     "ThermalExpansion": "thermal_expansion",
     "ThermalProperties": "thermal",
 }

@@ -15,6 +15,7 @@ from scatterml_ase.results.elastic import ElasticConstants
 from scatterml_ase.results.energy_volume import EnergyVolume
 from scatterml_ase.results.intermediate import IntermediateScattering
 from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.results.sqw_plane import SqwPlane
 from scatterml_ase.results.thermal_expansion import ThermalExpansion
 from scatterml_ase.testing import check_analyzer, check_result
 from scatterml_ase.workflows.properties.melt import pair_distribution
@@ -46,6 +47,25 @@ def sqw_map(crystal):
         mask=mask,
         temperature=300.0,
         kinematics={"geometry": "direct", "fixed_energy": 60.0, "two_theta": ((3.0, 135.0),)},
+    )
+
+
+def plane(crystal):
+    generator = np.random.default_rng(4)
+    return SqwPlane(
+        crystal=crystal,
+        transformation=[[-1, 1, 1], [1, -1, 1], [1, 1, -1]],
+        origin=[0, 0, 2],
+        u=[1, 1, 0],
+        v=[0, 0, 1],
+        x=np.linspace(-2, 2, 5),
+        y=np.linspace(-1, 1, 4),
+        energy_transfer=[10, 12, 14],
+        intensity=generator.uniform(0, 3, size=(2, 4, 3)),
+        mask=generator.uniform(size=(2, 4, 3)) > 0.2,
+        temperature=300.0,
+        imaginary_modes=2,
+        imaginary_share=0.01,
     )
 
 
@@ -115,6 +135,7 @@ MAKERS = {
     "SqwComparison": lambda fc: comparison(fc.crystal),
     "SqwCut": lambda fc: sqw_map(fc.crystal).cut(q=(1.0, 3.0)),
     "SqwMap": lambda fc: sqw_map(fc.crystal),
+    "SqwPlane": lambda fc: plane(fc.crystal),
     "ThermalExpansion": lambda fc: expansion(fc.crystal),
     "ThermalProperties": lambda fc: fc.thermal((100, 300), mesh=(6, 6, 6)),
 }

@@ -1,0 +1,231 @@
+"""What the analyzers of single crystals over regions of reciprocal space share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics import unit_cell
+from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.scattering import view
+from scatterml_ase.scattering.instruments import Instrument
+from scatterml_ase.scattering.linewidths import Linewidths
+from scatterml_ase.scattering.probe import ProbeName
+from scatterml_ase.scattering.reach import Reach
+from scatterml_ase.scattering.scatterer import Scatterer
+
+if TYPE_CHECKING:
+    from scatterml_ase.physics.form_factors import Ions
+    from scatterml_ase.physics.lengths import Overrides
+
+_DEFAULT_WIDTH = 0.02
+_NO_PROVENANCE = ("energy_edges", "displacements", "progress", "linewidths", "instrument")
+
+
+class Prepared(NamedTuple):
+    """What the options make of a crystal.
+
+    Attributes
+    ----------
+    scatterer
+        The crystal with its scattering amplitudes and displacements.
+    transformation
+        From the primitive cell to the one whose r.l.u. are used, shape (3, 3).
+    energies
+        Bins and resolution.
+    reach
+        What is measured.
+    """
+
+    scatterer: Scatterer
+    transformation: np.ndarray
+    energies: view.EnergyView
+    reach: Reach
+
+    def cartesian(self, hkl: np.ndarray) -> np.ndarray:
+        """Return Q in Å⁻¹ of (h k l) in the r.l.u. that are used, shape (..., 3)."""
+        crystal = self.scatterer.force_constants.crystal.to("angstrom")
+        return unit_cell.to_primitive(hkl, self.transformation) @ crystal.reciprocal_cell
+
+
+@dataclass(frozen=True)
+class CrystalOptions:
+    """How a single crystal scatters and is measured.
+
+    Parameters
+    ----------
+    temperature
+        In K.
+    cell
+        Whose reciprocal-lattice units (r.l.u.) are meant: ``"conventional"``, ``"primitive"``, or
+        rows that combine the primitive vectors, shape (3, 3).
+    energy_edges
+        Edges of the energy-transfer bins in meV; negative where the neutron gains energy.
+    energy_fwhm
+        Full width at half maximum in meV of the resolution, if there is no instrument; None: 2 %
+        of the highest mode.
+    linewidths
+        FWHM in meV of the modes themselves, which then are damped harmonic oscillators: see
+        :data:`~scatterml_ase.scattering.linewidths.Linewidths`.
+    instrument, incident_energy
+        A spectrometer and, in direct geometry, E_i in meV: its resolution, and the (Q, E) that it
+        reaches.
+    psi
+        The crystal is turned from and to these angles in degrees; None: as needed.
+    orientation
+        How it is mounted at ψ = 0: u (along the beam) and v (horizontal) in r.l.u., shape (2, 3),
+        or a UB matrix in Å⁻¹ without 2π, shape (3, 3); None: the first two axes are u and v.
+    horizontal
+        Ranges of the horizontal angle with detectors in degrees, positive to the left of the beam;
+        None: both sides alike.
+    elevation
+        Lowest and highest angle of detectors above the horizontal plane in degrees.
+    scattering_lengths
+        The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
+    displacements
+        ⟨uu⟩ tensors for the Debye–Waller factor in Å², shape (atoms, 3, 3); None: computed.
+    probe
+        ``"neutron"``, or ``"xray"``: without a spectrometer and the polarization factor.
+    ions
+        For x-rays, which atoms are ions, by element or index: ``{"O": "O2-"}``.
+    symmetry
+        Whether equivalent wavevectors are solved once, which changes nothing else.
+    progress
+        Whether to show a progress bar.
+    """
+
+    temperature: float = 300.0
+    cell: str | Sequence[Sequence[float]] | np.ndarray = field(default="conventional", kw_only=True)
+    energy_edges: Sequence[float] | np.ndarray | None = field(default=None, kw_only=True)
+    energy_fwhm: float | None = field(default=None, kw_only=True)
+    linewidths: Linewidths | None = field(default=None, kw_only=True)
+    instrument: Instrument | str | None = field(default=None, kw_only=True)
+    incident_energy: float | None = field(default=None, kw_only=True)
+    psi: tuple[float, float] | None = field(default=None, kw_only=True)
+    orientation: Sequence[Sequence[float]] | np.ndarray | None = field(default=None, kw_only=True)
+    horizontal: tuple[tuple[float, float], ...] | None = field(default=None, kw_only=True)
+    elevation: tuple[float, float] = field(default=(-90.0, 90.0), kw_only=True)
+    scattering_lengths: Overrides | None = field(default=None, kw_only=True)
+    displacements: np.ndarray | None = field(default=None, repr=False, kw_only=True)
+    probe: ProbeName = field(default="neutron", kw_only=True)
+    ions: Ions | None = field(default=None, kw_only=True)
+    symmetry: bool = field(default=True, kw_only=True)
+    progress: bool = field(default=True, kw_only=True)
+
+    def prepare(
+        self, force_constants: ForceConstants, edges: np.ndarray, axes: np.ndarray
+    ) -> Prepared:
+        """Look up and check everything that does not depend on the points.
+
+        Parameters
+        ----------
+        force_constants
+            Of the crystal.
+        edges
+            Of the energy bins in meV.
+        axes
+            Two directions or more in r.l.u., rows: the first two may tell the orientation.
+        """
+        crystal = force_constants.crystal.to("angstrom")
+        transformation = unit_cell.cell_transformation(
+            self.cell, crystal.cell, crystal.scaled_positions, crystal.numbers
+        )
+        reciprocal = unit_cell.reciprocal_of(transformation @ crystal.cell)
+        reach = Reach.of(self, reciprocal, axes[:2])
+        scatterer = Scatterer.prepare(
+            force_constants,
+            self.temperature,
+            scattering_lengths=self.scattering_lengths,
+            displacements=self.displacements,
+            probe=self.probe,
+            ions=self.ions,
+        )
+        fwhm = self.energy_fwhm
+        if fwhm is None:
+            fwhm = 0.0 if reach.instrument else _DEFAULT_WIDTH * _highest(force_constants)
+        widths = view.energy_widths(reach.instrument, reach.fixed_energy, fwhm)
+        return Prepared(scatterer, transformation, view.EnergyView.make(edges, widths), reach)
+
+    def options(self, reach: Reach) -> dict[str, Any]:
+        """Return the options as plain values for provenance."""
+        plain = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.name not in _NO_PROVENANCE
+        }
+        for name, value in plain.items():
+            if isinstance(value, np.ndarray):
+                plain[name] = value.tolist()
+        plain["linewidths"] = None if self.linewidths is None else _describe(self.linewidths)
+        plain["instrument"] = reach.instrument.describe() if reach.instrument else None
+        return plain
+
+
+def check_axes(name: str, axes: Any, count: int) -> np.ndarray:
+    """Return directions in r.l.u. as an array, shape (count, 3).
+
+    Raises
+    ------
+    InputError
+        If they are not that many independent vectors.
+    """
+    try:
+        values = np.array(axes, dtype=float)
+    except (TypeError, ValueError):
+        values = np.zeros(0)
+    shape_fits = values.shape == (count, 3) and bool(np.isfinite(values).all())
+    if not shape_fits or np.linalg.matrix_rank(values, tol=1e-6) < count:
+        example = "((1, 1, 0), (0, 0, 1))" if count == 2 else "((1, 0, 0), (0, 1, 0), (0, 0, 1))"
+        what = f"{name}={axes!r} are no {count} independent directions"
+        raise InputError(explain(what, "each has three components in r.l.u.", f"Give {example}"))
+    return values
+
+
+def bin_edges(name: str, limits: Any, bins: Any) -> np.ndarray:
+    """Return edges of equal bins between limits.
+
+    Raises
+    ------
+    InputError
+        If the limits are no range or the number of bins is not positive.
+    """
+    values = np.array(limits, dtype=float)
+    if values.shape != (2,) or not np.isfinite(values).all() or values[0] >= values[1]:
+        what = f"{name} has the range {limits!r}"
+        raise InputError(explain(what, "it goes from a number to a larger one", "Give (-2, 2)"))
+    if bins != int(bins) or bins < 1:
+        what = f"{name} has {bins!r} bins"
+        raise InputError(explain(what, "it takes a positive whole number", "Give e.g. 120"))
+    return np.linspace(values[0], values[1], int(bins) + 1)
+
+
+def grid_points(origin: np.ndarray, axes: np.ndarray, bins: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the centres of bins in r.l.u., the last axis fastest, shape (bins, 3).
+
+    Parameters
+    ----------
+    origin
+        Shape (3,).
+    axes
+        One direction for each axis, shape (axes, 3).
+    bins
+        Edges along each axis, in lengths of its direction.
+    """
+    centres = [(edges[1:] + edges[:-1]) / 2 for edges in bins]
+    steps = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1)
+    return origin + steps.reshape(-1, len(centres)) @ axes
+
+
+def _describe(widths: Linewidths) -> Any:
+    """Return widths as plain values: a function by its name."""
+    if callable(widths):
+        return getattr(widths, "__qualname__", type(widths).__name__)
+    return np.asarray(widths).tolist()
+
+
+def _highest(force_constants: ForceConstants) -> float:
+    return float(force_constants.mesh_modes(6, eigenvectors=False).frequencies.max())

@@ -1,0 +1,187 @@
+"""S(Q, E) on planes of reciprocal space: slices at constant energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics import unit_cell
+from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.sqw_plane import SqwPlane
+from scatterml_ase.scattering import view
+from scatterml_ase.scattering.crystal_options import (
+    CrystalOptions,
+    Prepared,
+    bin_edges,
+    check_axes,
+    grid_points,
+)
+from scatterml_ase.scattering.point_spectra import point_spectra
+from scatterml_ase.scattering.scatterer import warn_of_imaginary_modes
+
+Pair = tuple[float, float]
+Direction = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PlaneScattering(CrystalOptions):
+    """Coherent one-phonon scattering of a single crystal on a plane, at constant energy.
+
+    ``PlaneScattering(300, axes=((1, 1, 0), (0, 0, 1)), energy=(18, 22))(force_constants)`` returns
+    a :class:`~scatterml_ase.results.sqw_plane.SqwPlane`: S at Q = origin + x u + y v, taken at the
+    centres of the bins unless ``samples`` and ``thickness`` say otherwise, as a mean over energy.
+    All other options are those of
+    :class:`~scatterml_ase.scattering.crystal_options.CrystalOptions`.
+
+    Parameters
+    ----------
+    origin
+        In r.l.u. of ``cell``.
+    axes
+        u and v in r.l.u.; they need not be perpendicular.
+    ranges
+        Of x and y, in lengths of u and v.
+    bins
+        How many there are along u and v.
+    energy
+        One slice, from and to in meV; or give ``energy_edges`` for several.
+    thickness
+        Over how much in Å⁻¹ across the plane the mean is taken.
+    samples
+        At how many points along u, v and across the plane each bin is taken.
+    """
+
+    origin: Direction = field(default=(0.0, 0.0, 0.0), kw_only=True)
+    axes: tuple[Direction, Direction] = field(
+        default=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), kw_only=True
+    )
+    ranges: tuple[Pair, Pair] = field(default=((-2.0, 2.0), (-2.0, 2.0)), kw_only=True)
+    bins: tuple[int, int] = field(default=(120, 120), kw_only=True)
+    energy: Pair | None = field(default=None, kw_only=True)
+    thickness: float = field(default=0.0, kw_only=True)
+    samples: tuple[int, int, int] = field(default=(1, 1, 5), kw_only=True)
+
+    def __call__(self, force_constants: ForceConstants) -> SqwPlane:
+        """Return S(Q, E) of the crystal on the plane.
+
+        Raises
+        ------
+        InputError
+            If the temperature is negative, axes, ranges or energies are none, the instrument is
+            unknown or reaches nothing, E_i is missing or too low, or a scattering length is
+            missing.
+        """
+        axes = check_axes("axes", self.axes, 2)
+        x, y = (bin_edges(f"axis {k + 1}", self.ranges[k], self.bins[k]) for k in range(2))
+        origin = self._checked_origin()
+        self._check_samples()
+        edges = self._energy_edges()
+        prepared = self.prepare(force_constants, edges, axes)
+        shape = (len(edges) - 1, len(x) - 1, len(y) - 1)
+        mask = self._reached(prepared, (origin, axes), (x, y))
+        points = self._points(prepared, (origin, axes), (x, y))
+        with tqdm(
+            total=points[..., 0].size, desc="plane", unit=" Q", disable=not self.progress
+        ) as bar:
+            found = point_spectra(
+                prepared.scatterer,
+                points.reshape(-1, 3),
+                prepared.energies,
+                widths=self.linewidths,
+                symmetry=self.symmetry,
+                progress=bar.update,
+            )
+        samples = (*points.shape[:2], shape[0])
+        modes = points[..., 0].size * 3 * prepared.scatterer.atoms
+        warn_of_imaginary_modes(found.imaginary_modes / modes, stacklevel=4)
+        mask &= ~found.left_out.reshape(samples).any(axis=1)
+        return SqwPlane(
+            crystal=force_constants.crystal,
+            transformation=prepared.transformation,
+            origin=origin,
+            u=axes[0],
+            v=axes[1],
+            x=x,
+            y=y,
+            energy_transfer=edges,
+            intensity=found.density.reshape(samples).mean(axis=1).T.reshape(shape),
+            mask=mask.T.reshape(shape),
+            thickness=float(self.thickness),
+            temperature=prepared.scatterer.temperature,
+            kinematics=prepared.reach.kinematics(),
+            points=points[..., 0].size,
+            wavevectors=found.wavevectors,
+            imaginary_modes=found.imaginary_modes,
+            imaginary_share=found.imaginary_modes / modes,
+            provenance={**prepared.scatterer.provenance(), "plane": self.options(prepared.reach)},
+        )
+
+    def _energy_edges(self) -> np.ndarray:
+        """Return the edges of the slices: of one, or of those asked for."""
+        if (self.energy is None) == (self.energy_edges is None):
+            both = "both energy and energy_edges are" if self.energy else "no energy is"
+            what = f"For a slice at constant energy {both} given"
+            fix = "Give energy=(18, 22), or energy_edges=[18, 20, 22] for several slices"
+            raise InputError(explain(what, "one of them says where it is", fix))
+        if self.energy is not None:
+            return view.check_edges("energy", self.energy)
+        assert self.energy_edges is not None
+        return view.check_edges("energy_edges", self.energy_edges)
+
+    def _checked_origin(self) -> np.ndarray:
+        values = np.array(self.origin, dtype=float)
+        if values.shape != (3,) or not np.isfinite(values).all():
+            what = f"origin={self.origin!r} is no point of reciprocal space"
+            raise InputError(explain(what, "it has three components", "Give e.g. (0, 0, 2)"))
+        return values
+
+    def _check_samples(self) -> None:
+        if len(self.samples) != 3 or any(n != int(n) or n < 1 for n in self.samples):
+            what = f"samples={self.samples!r} cannot be taken"
+            why = "there are whole numbers of them along u, v and across the plane"
+            raise InputError(explain(what, why, "Give e.g. (2, 2, 5)"))
+        if not 0 <= self.thickness < np.inf:
+            what = f"thickness={self.thickness} is no thickness"
+            raise InputError(explain(what, "it is a length in 1/Å", "Give 0 or e.g. 0.1"))
+
+    def _reached(
+        self, prepared: Prepared, plane: tuple[np.ndarray, np.ndarray], bins: tuple[np.ndarray, ...]
+    ) -> np.ndarray:
+        """Say which bins are measured at their centres, shape (bins, energy)."""
+        origin, axes = plane
+        centres = grid_points(origin, axes, bins)
+        edges = prepared.energies.edges
+        mask = prepared.reach.mask(prepared.cartesian(centres), (edges[1:] + edges[:-1]) / 2)
+        prepared.reach.check_something(mask)
+        return mask
+
+    def _points(
+        self, prepared: Prepared, plane: tuple[np.ndarray, np.ndarray], bins: tuple[np.ndarray, ...]
+    ) -> np.ndarray:
+        """Return r.l.u. of the primitive cell at which each bin is taken, (bins, samples, 3)."""
+        origin, axes = plane
+        centres = grid_points(origin, axes, bins)
+        along = [
+            _middles(n) * (edges[1] - edges[0])
+            for n, edges in zip(self.samples[:2], bins, strict=True)
+        ]
+        inside = (along[0][:, None, None] * axes[0] + along[1][None, :, None] * axes[1]).reshape(
+            -1, 3
+        )
+        flat = unit_cell.to_primitive(centres[:, None] + inside, prepared.transformation)
+        if not self.thickness:
+            return flat
+        normal = np.cross(*prepared.cartesian(axes))
+        normal /= np.linalg.norm(normal)
+        crystal = prepared.scatterer.force_constants.crystal.to("angstrom")
+        across = _middles(self.samples[2])[:, None] * self.thickness * normal
+        offsets = across @ crystal.cell.T / (2 * np.pi)
+        return (flat[:, :, None] + offsets).reshape(len(flat), -1, 3)
+
+
+def _middles(count: int) -> np.ndarray:
+    """Return the middles of equal parts of −½ … ½."""
+    return (np.arange(count) + 0.5) / count - 0.5

@@ -1,0 +1,131 @@
+"""Spectra at many single scattering vectors, each wavevector solved once for all equivalent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from scatterml_ase.physics import structure_factor
+from scatterml_ase.physics.debye_waller import symmetrize_tensors
+from scatterml_ase.physics.star_folding import FoldedPoints, fold
+from scatterml_ase.scattering import linewidths, mode_histogram
+from scatterml_ase.scattering.linewidths import Linewidths
+from scatterml_ase.scattering.one_phonon import StructureFactors
+from scatterml_ase.scattering.scatterer import Scatterer
+from scatterml_ase.scattering.view import EnergyView
+
+_CHUNK_BYTES = 64_000_000
+_UNEVEN = 1e-6
+"""How much displacements may break the symmetry, relative."""
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class PointSpectra:
+    """What single scattering vectors scatter.
+
+    Parameters
+    ----------
+    density
+        In mbarn/sr/meV per atom, shape (points, energy).
+    left_out
+        True where modes without energy are missing, shape (points, energy).
+    wavevectors
+        How many wavevectors were solved.
+    imaginary_modes
+        How many modes of the points are imaginary and missing.
+    """
+
+    density: np.ndarray
+    left_out: np.ndarray
+    wavevectors: int
+    imaginary_modes: int
+
+
+def point_spectra(
+    scatterer: Scatterer,
+    hkl: np.ndarray,
+    energies: EnergyView,
+    *,
+    widths: Linewidths | None = None,
+    symmetry: bool = True,
+    progress: Progress = lambda points: None,
+) -> PointSpectra:
+    """Return S(Q, E) at scattering vectors, exactly there.
+
+    Parameters
+    ----------
+    scatterer
+        The crystal.
+    hkl
+        Shape (points, 3), reciprocal-lattice units of the primitive cell.
+    energies
+        Bins and resolution.
+    widths
+        Of the lines of modes; None: sharp.
+    symmetry
+        Whether equivalent wavevectors are solved once.
+    progress
+        Told the number of points each time some are done.
+    """
+    density = np.empty((len(hkl), len(energies.edges) - 1))
+    missing = np.zeros(density.shape, dtype=bool)
+    folded = fold(
+        hkl,
+        _rotations(scatterer) if symmetry else None,
+        inversion=symmetry and len(scatterer.real_parts()) == 1,
+    )
+    imaginary = 0.0
+    for rows, factors in _pieces(scatterer, hkl, folded):
+        fwhm = None
+        if widths is not None:
+            fwhm = linewidths.evaluate(widths, hkl[rows], factors.frequencies)
+        inner = mode_histogram.content(factors, energies.inner_edges, fwhm, scatterer.temperature)
+        density[rows] = energies.density(inner)
+        missing[rows] = mode_histogram.left_out(factors, energies.edges)
+        imaginary += factors.imaginary_share * factors.frequencies.size
+        progress(len(rows))
+    return PointSpectra(density, missing, len(folded.q_reduced), round(imaginary))
+
+
+def _rotations(scatterer: Scatterer) -> np.ndarray | None:
+    """Return the rotations that change nothing, None if the scatterer breaks the symmetry."""
+    operations = scatterer.force_constants.symmetry_operations
+    tensors = scatterer.displacements
+    if tensors is not None:
+        cell = scatterer.force_constants.crystal.to("angstrom").cell
+        even = symmetrize_tensors(tensors, cell, operations)
+        if np.abs(even - tensors).max() > _UNEVEN * np.abs(tensors).max():
+            return None
+    return operations.rotations if scatterer.symmetric else None
+
+
+def _pieces(
+    scatterer: Scatterer, hkl: np.ndarray, folded: FoldedPoints
+) -> Iterator[tuple[np.ndarray, StructureFactors]]:
+    """Yield structure factors and which points they are of, in pieces of bounded memory."""
+    reciprocal = scatterer.force_constants.crystal.to("angstrom").reciprocal_cell
+    size = max(1, _CHUNK_BYTES // (16 * (3 * scatterer.atoms) ** 2))
+    order = np.argsort(folded.solution, kind="stable")
+    counts = folded.counts
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    for start in range(0, len(folded.q_reduced), size):
+        part = slice(start, min(start + size, len(folded.q_reduced)))
+        modes = scatterer.force_constants.modes(folded.q_reduced[part], weights=counts[part])
+        frequencies, imaginary = scatterer.energies(modes)
+        vectors = modes.eigenvectors
+        assert vectors is not None
+        members = order[ends[part.start] : ends[part.stop]]
+        for first in range(0, len(members), size):
+            rows = members[first : first + size]
+            solved = folded.solution[rows] - start
+            taus = np.rint(folded.images[rows] - folded.q_reduced[folded.solution[rows]])
+            amplitudes = scatterer.amplitudes(folded.images[rows] @ reciprocal, taus @ reciprocal)
+            strengths = structure_factor.mode_strengths(
+                vectors[solved], amplitudes, atoms=scatterer.atoms
+            )
+            energies = frequencies[solved]
+            intensities = structure_factor.loss_and_gain(strengths, energies, scatterer.temperature)
+            yield rows, StructureFactors(hkl[rows] @ reciprocal, energies, *intensities, imaginary)
