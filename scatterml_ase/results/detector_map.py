@@ -14,7 +14,7 @@ from scatterml_ase.physics.kinematics import (
     wavenumber,
     wavevector_transfer,
 )
-from scatterml_ase.physics.rebinning import q_to_rings, ring_overlaps, rings_to_q
+from scatterml_ase.physics.rebinning import Rebinned, q_to_rings, ring_overlaps, rings_to_q
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.detector_figure import draw_detectors
 from scatterml_ase.results.histogram import check_edges, known_bins
@@ -118,21 +118,7 @@ class DetectorMap(Result):
         kinematics = _need_kinematics(plain)
         energy, geometry = kinematics["fixed_energy"], kinematics["geometry"]
         low, high = _rings(plain, energy) if two_theta is None else _between(two_theta)
-        reach = wavevector_transfer(
-            *incident_and_final(plain.energy_transfer, energy, geometry), 180.0
-        )
-        top = max(float(np.nanmax(reach, initial=0.0)), plain.q[-1]) + 1.0
-        padded = np.concatenate([[-1.0] if plain.q[0] > 0 else [], plain.q, [top]])
-        before = int(plain.q[0] > 0)
-        widen = ((before, 1), (0, 0))
-        overlaps = ring_overlaps((low, high), plain.energy_transfer, padded, energy, geometry)
-        found = q_to_rings(
-            np.pad(plain.intensity, widen),
-            None if plain.error is None else np.pad(plain.error, widen),
-            np.pad(plain.mask, widen),
-            overlaps,
-            len(low),
-        )
+        found = _seen_by((low, high), plain, energy, geometry)
         return cls(
             polar=(low + high) / 2,
             polar_width=high - low,
@@ -160,6 +146,16 @@ class DetectorMap(Result):
         breaks = np.flatnonzero(low[1:] > reach[:-1] + np.median(self.polar_width)) + 1
         starts, ends = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(low)]]) - 1
         return tuple((float(low[i]), float(reach[j])) for i, j in zip(starts, ends, strict=True))
+
+    @property
+    def kinematics(self) -> dict[str, Any]:
+        """What a map made of this knows of the instrument (see :class:`SqwMap`)."""
+        known = {
+            "geometry": self.geometry,
+            "fixed_energy": self.fixed_energy,
+            "two_theta": self.two_theta,
+        }
+        return {**known, "psi": self.psi} if np.isfinite(self.psi) else known
 
     def unit_of(self, name: str) -> str:
         """Return the present unit of the array ``name``."""
@@ -199,13 +195,6 @@ class DetectorMap(Result):
         mask = found.coverage >= minimum_coverage
         if found.error is not None:
             mask &= (found.values != 0) | (found.error != 0)
-        kinematics: dict[str, Any] = {
-            "geometry": self.geometry,
-            "fixed_energy": self.fixed_energy,
-            "two_theta": self.two_theta,
-        }
-        if np.isfinite(self.psi):
-            kinematics["psi"] = self.psi
         powder = SqwMap(
             q=edges,
             energy_transfer=plain.energy_transfer,
@@ -215,7 +204,7 @@ class DetectorMap(Result):
             temperature=self.temperature,
             scale=self.scale,
             ki_over_kf=self.ki_over_kf,
-            kinematics=kinematics,
+            kinematics=self.kinematics,
             provenance=self.provenance,
         )
         return powder.to(self.units["energy"])
@@ -263,6 +252,25 @@ def _rings(sqw: SqwMap, fixed_energy: float) -> tuple[np.ndarray, np.ndarray]:
     ]
     low, high = zip(*map(_between, edges), strict=True)
     return np.concatenate(low), np.concatenate(high)
+
+
+def _seen_by(
+    rings: tuple[np.ndarray, np.ndarray], sqw: SqwMap, fixed_energy: float, geometry: Geometry
+) -> Rebinned:
+    """Average a map over what rings cover, of which all counts, also what lies off the map."""
+    energies = incident_and_final(sqw.energy_transfer, fixed_energy, geometry)
+    reach = float(np.nanmax(wavevector_transfer(*energies, 180.0), initial=0.0))
+    below = [-1.0] if sqw.q[0] > 0 else []
+    edges = np.concatenate([below, sqw.q, [max(reach, sqw.q[-1]) + 1.0]])
+    added = ((len(below), 1), (0, 0))
+    overlaps = ring_overlaps(rings, sqw.energy_transfer, edges, fixed_energy, geometry)
+    return q_to_rings(
+        np.pad(sqw.intensity, added),
+        None if sqw.error is None else np.pad(sqw.error, added),
+        np.pad(sqw.mask, added),
+        overlaps,
+        len(rings[0]),
+    )
 
 
 def _between(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -140,22 +140,11 @@ def compare(
         fix = f"Use one of {', '.join(map(repr, _COLUMNS))}"
         raise InputError(explain(what, "it is fitted with the scale", fix))
     expected = _on_bins_of(simulated, measured)
-    mask = expected.mask & measured.mask
-    for limits, centres, shape in (
-        (q, measured.q_centres, (-1, 1)),
-        (energy, measured.energy_centres, (1, -1)),
-    ):
-        if limits is not None:
-            mask = mask & ((centres >= limits[0]) & (centres <= limits[1])).reshape(shape)
-    if measured.error is not None:
-        mask = mask & (measured.error > 0)  # without a width a bin would have infinite weight
+    mask = expected.mask & _wanted(measured, q, energy)
     shapes = measured.energy_centres[:, None] ** np.arange(_COLUMNS[background])
     fit = _fit(expected, measured, mask, shapes)
     scale = float(fit.coefficients[0])
-    if scale <= 0:
-        what = f"The simulation fits with a scale of {scale:.3g}"
-        why = "where it is bright the measurement is dark"
-        warn(explain(what, why, "Check crystal and units, or leave out the elastic line: energy="))
+    _warn_if_negative(scale)
     level = shapes @ fit.coefficients[1:]
     spread = np.sqrt(np.einsum("ei,ij,ej->e", shapes, fit.covariance[1:, 1:], shapes))
     return SqwComparison(
@@ -182,6 +171,24 @@ def compare(
             "ranges": {"q": q, "energy": energy},
         },
     )
+
+
+def _wanted(measured: SqwMap, q: Range, energy: Range) -> np.ndarray:
+    """Return the measured bins in the ranges; one without width would have infinite weight."""
+    mask = np.array(measured.mask)
+    if q is not None:
+        mask &= ((measured.q_centres >= q[0]) & (measured.q_centres <= q[1]))[:, None]
+    if energy is not None:
+        mask &= (measured.energy_centres >= energy[0]) & (measured.energy_centres <= energy[1])
+    return mask if measured.error is None else mask & (measured.error > 0)
+
+
+def _warn_if_negative(scale: float) -> None:
+    if scale <= 0:
+        what = f"The simulation fits with a scale of {scale:.3g}"
+        why = "where it is bright the measurement is dark"
+        fix = "Check crystal and units, or leave out the elastic line: energy="
+        warn(explain(what, why, fix), stacklevel=5)
 
 
 def _on_bins_of(simulated: SqwMap, measured: SqwMap) -> SqwMap:

@@ -12,6 +12,7 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.base import DEFAULT_UNITS, Result
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.detector_map import DetectorMap
 from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.results.nexus import plain
 from scatterml_ase.results.sqw import SqwMap
@@ -150,15 +151,17 @@ def edges_of(values: np.ndarray, bins: int) -> np.ndarray:
     return np.concatenate([[first], middle, [last]])
 
 
-def completed(sqw: SqwMap, told: Told) -> SqwMap:
-    """Return a map with what the user told about it."""
+def completed(found: SqwMap | DetectorMap, told: Told) -> SqwMap | DetectorMap:
+    """Return a map or detectors with what the user told about it, whatever the file says."""
     changes: dict[str, Any] = {}
     if told.temperature is not None:
         changes["temperature"] = float(told.temperature)
-    if told.fixed_energy is not None:
-        known = {"geometry": "direct", **(sqw.kinematics or {})}
+    if told.fixed_energy is not None and isinstance(found, SqwMap):
+        known = {"geometry": "direct", **(found.kinematics or {})}
         changes["kinematics"] = {**known, "fixed_energy": float(told.fixed_energy)}
-    return replace(sqw, **changes) if changes else sqw
+    elif told.fixed_energy is not None:
+        changes["fixed_energy"] = float(told.fixed_energy)
+    return replace(found, **changes) if changes else found
 
 
 # -- what foreign formats have no place for -------------------------------------------------------

@@ -77,8 +77,7 @@ def read_sqw(
     found = _read(Path(path), told)
     if isinstance(found, DetectorMap):
         return found.to_q(q)
-    sqw = completed(found, told)
-    return sqw if q is None else sqw.rebinned(q)
+    return found if q is None else found.rebinned(q)
 
 
 def read_detectors(
@@ -149,7 +148,7 @@ def _read(path: Path, told: Told) -> SqwMap | DetectorMap:
     try:
         name = _format(path)
         if name:
-            return _module(name).read(path, told)
+            return completed(_module(name).read(path, told), told)
     except InputError:
         raise
     except Exception as error:  # readers raise whatever the damage leads to

@@ -87,13 +87,7 @@ def write(path: Path, sqw: SqwMap) -> None:
         _Axis(name, "Angstrom^-1", plain.q),
         _Axis("DeltaE", "meV", plain.energy_transfer),
     )
-    for axis in axes:
-        widths = np.diff(axis.edges)
-        if np.ptp(widths) > _EVEN * np.ptp(axis.edges):
-            what = f"Bins of {axis.name} are {widths.min():.4g} to {widths.max():.4g} wide"
-            fix = "Rebin first: sqw.rebinned(q=np.linspace(…), energy_transfer=np.linspace(…))"
-            raise InputError(explain(what, "programs that read MDHisto take them as equal", fix))
-    error = np.zeros_like(plain.intensity) if plain.error is None else plain.error
+    _need_even(axes)
     with h5py.File(path, "w") as file:
         entry = file.create_group(_ENTRY)
         entry.attrs["NX_class"] = np.bytes_("NXentry")
@@ -102,23 +96,36 @@ def write(path: Path, sqw: SqwMap) -> None:
         for key in ("coordinate_system", "visual_normalization"):
             entry[key] = np.array([0], dtype=np.uint32)
         entry[METADATA] = packed(sqw, *_OWN)
-        data = entry.create_group("data")
-        data.attrs["NX_class"] = np.bytes_("NXdata")
-        for k, axis in enumerate(axes):
-            data[f"D{k}"] = axis.edges
-            described = {"long_name": axis.name, "units": axis.unit, "frame": "General Frame"}
-            for key, text in described.items():
-                data[f"D{k}"].attrs[key] = np.bytes_(text)
-        arrays = {
-            "signal": plain.intensity,
-            "errors_squared": np.where(plain.mask, error, np.nan) ** 2,
-            "num_events": plain.mask.astype(float),
-            "mask": (~plain.mask).astype(np.int8),
-        }
-        for key, values in arrays.items():
-            data.create_dataset(key, data=values.T, compression="gzip")
-        data["signal"].attrs["signal"] = np.int32(1)
-        data["signal"].attrs["axes"] = np.bytes_("D1:D0")
+        _write_data(entry.create_group("data"), axes, plain)
+
+
+def _write_data(data: h5py.Group, axes: tuple[_Axis, ...], plain: SqwMap) -> None:
+    data.attrs["NX_class"] = np.bytes_("NXdata")
+    for k, axis in enumerate(axes):
+        data[f"D{k}"] = axis.edges
+        described = {"long_name": axis.name, "units": axis.unit, "frame": "General Frame"}
+        for key, text in described.items():
+            data[f"D{k}"].attrs[key] = np.bytes_(text)
+    error = np.zeros_like(plain.intensity) if plain.error is None else plain.error
+    arrays = {
+        "signal": plain.intensity,
+        "errors_squared": np.where(plain.mask, error, np.nan) ** 2,
+        "num_events": plain.mask.astype(float),
+        "mask": (~plain.mask).astype(np.int8),
+    }
+    for key, values in arrays.items():
+        data.create_dataset(key, data=values.T, compression="gzip")
+    data["signal"].attrs["signal"] = np.int32(1)
+    data["signal"].attrs["axes"] = np.bytes_("D1:D0")
+
+
+def _need_even(axes: tuple[_Axis, ...]) -> None:
+    for axis in axes:
+        widths = np.diff(axis.edges)
+        if np.ptp(widths) > _EVEN * np.ptp(axis.edges):
+            what = f"Bins of {axis.name} are {widths.min():.4g} to {widths.max():.4g} wide"
+            fix = "Rebin first: sqw.rebinned(q=np.linspace(…), energy_transfer=np.linspace(…))"
+            raise InputError(explain(what, "programs that read MDHisto take them as equal", fix))
 
 
 def _axes(data: h5py.Group) -> list[_Axis]:

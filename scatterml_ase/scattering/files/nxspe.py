@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -51,38 +52,19 @@ def read(path: Path, told: Told) -> DetectorMap:
         entry = _entry(file)
         assert entry is not None
         info, data = entry["NXSPE_info"], entry["data"]
-        intensity, error = need(data, "data"), need(data, "error")
-        polar, width = (need(data, name).ravel() for name in ("polar", "polar_width"))
-        if intensity.shape[0] != len(polar) == intensity.shape[-1]:
-            intensity, error = intensity.T, error.T
         own, saved = dataset(info, _MASK), dataset(info, METADATA)
-        kept = known_of_detectors(intensity, error) if own is None else np.asarray(own[()], bool)
-        values, errors, mask = known_values(intensity, error, kept)
-        edges = edges_of(need(data, "energy"), values.shape[1])
-        placed = np.isfinite(polar) & (width > 0) & (polar + width / 2 > 0)
-        optional = {
-            name: np.asarray(item[()], dtype=float).ravel()[placed]
-            for name in ("azimuthal", "azimuthal_width", "distance")
-            if (item := dataset(data, name)) is not None
-        }
+        arrays = _read_data(data, None if own is None else np.asarray(own[()], dtype=bool))
         energy = _fixed_energy(info, told)
         flag = number(info, "ki_over_kf_scaling")
         sample = entry.get("sample", {})
-        temperature = number(sample, "temperature") if sample else float("nan")
         detectors = DetectorMap(
-            polar=polar[placed],
-            polar_width=width[placed],
-            energy_transfer=edges,
-            intensity=values[placed],
-            error=None if errors is None else errors[placed],
-            mask=mask[placed],
             fixed_energy=energy,
-            geometry=_geometry(energy, edges),
+            geometry=_geometry(energy, arrays["energy_transfer"]),
             psi=number(info, "psi"),
-            temperature=temperature if told.temperature is None else told.temperature,
+            temperature=number(sample, "temperature") if sample else float("nan"),
             ki_over_kf=None if np.isnan(flag) else bool(flag),
             provenance=_provenance(path, entry),
-            **optional,
+            **arrays,
         )
         return restored(detectors, None if saved is None else text_of(saved[()]))
 
@@ -113,6 +95,29 @@ def write(path: Path, detectors: DetectorMap | SqwMap) -> None:
         if np.isfinite(plain.temperature):
             _numbers(sample, "temperature", [plain.temperature], units="K")
         _write_data(_group(entry, "data", "NXdata"), plain)
+
+
+def _read_data(data: h5py.Group, known: np.ndarray | None) -> dict[str, Any]:
+    """Return the arrays of detectors that are somewhere; others are left out."""
+    intensity, error = need(data, "data"), need(data, "error")
+    polar, width = (need(data, name).ravel() for name in ("polar", "polar_width"))
+    if intensity.shape[0] != len(polar) == intensity.shape[-1]:
+        intensity, error = intensity.T, error.T
+    mask = known_of_detectors(intensity, error) if known is None else known
+    values, errors, mask = known_values(intensity, error, mask)
+    arrays = {
+        "polar": polar,
+        "polar_width": width,
+        "intensity": values,
+        "error": errors,
+        "mask": mask,
+    }
+    for name in ("azimuthal", "azimuthal_width", "distance"):
+        if (item := dataset(data, name)) is not None:
+            arrays[name] = np.asarray(item[()], dtype=float).ravel()
+    placed = np.isfinite(polar) & (width > 0) & (polar + width / 2 > 0)
+    kept = {name: item[placed] for name, item in arrays.items() if item is not None}
+    return {**kept, "energy_transfer": edges_of(need(data, "energy"), values.shape[1])}
 
 
 def _write_data(data: h5py.Group, plain: DetectorMap) -> None:

@@ -62,7 +62,6 @@ def read(path: Path, told: Told) -> SqwMap | DetectorMap:
         error=errors,
         mask=mask,
         fixed_energy=_need_energy(told),
-        temperature=float("nan") if told.temperature is None else told.temperature,
         provenance=source,
     )
 

@@ -189,6 +189,16 @@ def test_detectors_keep_everything(tmp_path):
     np.testing.assert_array_equal(kept.intensity, measured.intensity)
 
 
+def test_what_the_user_tells_wins(tmp_path):
+    detectors = read_detectors(
+        write_sqw(powder(), tmp_path / "a.nxspe"), fixed_energy=51.0, temperature=7.0
+    )
+    assert (detectors.fixed_energy, detectors.temperature) == (51, 7)
+    sqw = read_sqw(write_sqw(simulated(), tmp_path / "a.npz"), fixed_energy=4.0, temperature=7.0)
+    assert (sqw.kinematics["fixed_energy"], sqw.temperature) == (4, 7)
+    assert sqw.kinematics["geometry"] == "indirect"
+
+
 def test_other_programs_find_what_they_look_for_in_nxspe(tmp_path):
     """Mantid opens these by name, and masks a detector whose first number is not finite."""
     path = write_sqw(powder(), tmp_path / "map.nxspe")
