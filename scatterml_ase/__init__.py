@@ -32,6 +32,7 @@ _PUBLIC = {
     "PlaneScattering": "scattering.plane",
     "PotentialCalculator": "potential.calculator",
     "PowderScattering": "scattering.powder",
+    "SpectrumFunction": "scattering.functional",
     "SqwMap": "results.sqw",
     "SqwPlane": "results.sqw_plane",
     "StopOnExtrapolation": "potential.observer",
