@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.spacegroup import crystal
 
 from scatterml_ase.errors import InputError
 from scatterml_ase.physics.bragg import lines_in_bins
@@ -14,9 +15,9 @@ from scatterml_ase.scattering.nuclei import Nuclei
 
 
 def elastic_line(atoms, u=0.0):
-    crystal = Crystal.from_atoms(atoms)
+    known = Crystal.from_atoms(atoms)
     tensors = np.broadcast_to(u * np.eye(3), (len(atoms), 3, 3))
-    return ElasticLine(crystal, Nuclei.of(crystal), tensors)
+    return ElasticLine(known, Nuclei.of(known), tensors)
 
 
 def sharp(q):
@@ -97,20 +98,71 @@ def test_incoherent_elastic_intensity():
 def test_incoherent_elastic_intensity_of_uniaxial_motion():
     """The mean over directions of exp(−Q²(U_x sin² + U_z cos²)), per atom of a compound."""
     atoms = bulk("NaCl", "rocksalt", a=5.64)
-    crystal = Crystal.from_atoms(atoms)
+    known = Crystal.from_atoms(atoms)
     tensors = np.array([np.diag([0.01, 0.01, 0.05]), 0.02 * np.eye(3)])
     q = np.array([1.0, 4.0, 8.0])
     cosine = (np.arange(4000) + 0.5) / 4000
     width = 0.01 * (1 - cosine**2) + 0.05 * cosine**2
     sodium = np.exp(-(q[:, None] ** 2) * width).mean(axis=1)
     chlorine = np.exp(-(q**2) * 0.02)
-    nuclei = Nuclei.of(crystal)
+    nuclei = Nuclei.of(known)
     expected = (nuclei.incoherent[0] * sodium + nuclei.incoherent[1] * chlorine) / (8 * np.pi) * 1e3
-    found = ElasticLine(crystal, nuclei, tensors).incoherent(q)
+    found = ElasticLine(known, nuclei, tensors).incoherent(q)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def corundum():
+    return crystal(
+        ["Al", "O"], [(0, 0, 0.35218), (0.69375, 0, 0.75)], spacegroup=167,
+        cellpar=[4.757, 4.757, 12.9877, 90, 90, 120], primitive_cell=True,
+    )  # fmt: skip
+
+
+# Cross-sections in barn per atom at three energies in meV, coherent and incoherent, and ⟨u²⟩ along
+# one direction in Å², at 300 K: NCrystal 4.4.6 (Al_sg225, NaCl_sg225, Al2O3_sg167).
+PEER = {
+    "Al": (
+        bulk("Al", a=4.04958),
+        {"Al": 0.010013058893612672},
+        [(5.0, 1.6664439166985696, 0.007816216715487248),
+         (25.3, 1.2016136930605898, 0.0064854817860483405),
+         (100.0, 0.6391929906858028, 0.0036283385247651433)],
+    ),
+    "NaCl": (
+        bulk("NaCl", "rocksalt", a=5.6401),
+        {"Na": 0.024379809848872058, "Cl": 0.020690830503391964},
+        [(5.0, 3.2008092948902083, 3.1239123108692812),
+         (25.3, 3.793631926547628, 2.141247913522118),
+         (100.0, 1.525194610019274, 0.82180656848165)],
+    ),
+    "Al2O3": (
+        corundum(),
+        {"Al": 0.0034057707238727085, "O": 0.00352509260644172},
+        [(5.0, 2.4643862140301684, 0.003698601482181036),
+         (25.3, 2.4534291886827315, 0.0034626827091971193),
+         (100.0, 2.205108302967613, 0.0027520333499172376)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PEER)
+def test_elastic_cross_sections_are_those_of_ncrystal(name):
+    """Over all angles, dΩ = 2π Q dQ/k²: the same to 1e-6, which is what constants differ by."""
+    atoms, motion, expected = PEER[name]
+    known = Crystal.from_atoms(atoms)
+    tensors = np.array([motion[symbol] * np.eye(3) for symbol in known.symbols])
+    line = ElasticLine(known, Nuclei.of(known), tensors)
+    for energy, coherent, incoherent in expected:
+        k = np.sqrt(energy / 2.0721248)
+        places, strengths = line.lines(2 * k)
+        found = 2 * np.pi * (places @ strengths) / k**2 / 1000
+        assert found == pytest.approx(coherent, rel=1e-6)
+        q = np.linspace(0, 2 * k, 4001)
+        found = 2 * np.pi * np.trapezoid(q * line.incoherent(q), q) / k**2 / 1000
+        assert found == pytest.approx(incoherent, rel=1e-6)
+
+
 def test_displacements_of_another_crystal():
-    crystal = Crystal.from_atoms(bulk("Si"))
+    known = Crystal.from_atoms(bulk("Si"))
     with pytest.raises(InputError, match="needed for each of 2 atoms"):
-        ElasticLine(crystal, Nuclei.of(crystal), np.eye(3)[None])
+        ElasticLine(known, Nuclei.of(known), np.eye(3)[None])
