@@ -192,6 +192,7 @@ class TorchCalculator(Calculator):
             If a property is asked for that is not implemented, or stress without a cell.
         """
         images = [images] if isinstance(images, Atoms) else list(images)
+        properties = (properties,) if isinstance(properties, str) else properties
         for atoms in images:
             self._check(atoms, properties or ())
         derivatives = not properties or not _ENERGIES.issuperset(properties)

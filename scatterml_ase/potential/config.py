@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from scatterml_ase.errors import InputError, explain
@@ -124,4 +125,28 @@ def checked(config: PotentialConfig) -> PotentialConfig:
                     "Give one value per species in the order of species",
                 )
             )
+    _check_borders(filled)
     return filled
+
+
+def _check_borders(config: PotentialConfig) -> None:
+    """Refuse spans without a width, and lengths and densities that are not positive."""
+    for name in ("binding_span", "repulsion_span", "core_span"):
+        span = getattr(config, name)
+        if len(span) != 2 or not 0 <= span[0] < span[1] < math.inf:
+            raise InputError(
+                explain(
+                    f"{name} is {span}",
+                    "something rises smoothly from its start to its end",
+                    "Give two numbers, 0 <= start < end",
+                )
+            )
+    for name in ("rest_densities", "contact_scales"):
+        if not all(0 < value < math.inf for value in getattr(config, name)):
+            raise InputError(
+                explain(
+                    f"{name} is {getattr(config, name)}",
+                    "distances and sums of bonds are measured in them",
+                    "Give positive numbers",
+                )
+            )

@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 QUANTILE = 0.99
 """Share of held-out atoms whose extrapolation grade is at most 1."""
 
+_SMALLEST = 1.0
+"""Distance, in spreads of the training atoms, that is never far: they may all be alike."""
+
 _MOST_ATOMS = 20_000  # of a species that the measure learns from
 
 
@@ -55,7 +58,8 @@ def fit_measure(
         # Few held-out atoms tell little: grade 1 is never nearer than for the training atoms.
         clouds = [part[number] for part in (known, new) if number in part]
         distances = [stored.distances(c, torch.full((len(c),), number)) for c in clouds]
-        thresholds.append(max(float(np.quantile(d.numpy(), QUANTILE)) for d in distances))
+        farthest = max(float(np.quantile(d.numpy(), QUANTILE)) for d in distances)
+        thresholds.append(max(farthest, _SMALLEST))
     tensors["extrapolation.thresholds"] = torch.tensor(thresholds, dtype=torch.float64)
     _log.info("distances of grade 1: %s", dict(zip(fitted.species, thresholds, strict=True)))
     return ExtrapolationMeasure.from_tensors(tensors, fitted.mean.shape[1])

@@ -338,6 +338,7 @@ def test_energies_alone_are_the_same_and_come_without_derivatives(kind, calculat
     assert set(alone) == {"energy", "free_energy", "energies"}
     assert alone["energy"] == pytest.approx(full["energy"], abs=1e-12)
     np.testing.assert_allclose(alone["energies"], full["energies"], atol=1e-12)
+    assert calculator.evaluate([atoms], "energy")[0]["energy"] == alone["energy"]
 
 
 def test_forces_after_an_energy_are_computed_and_the_energy_stays(silicon, evaluations):
