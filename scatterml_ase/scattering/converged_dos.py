@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scatterml_ase.errors import AccuracyWarning, explain, warn
 from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.results.force_constants import ForceConstants
 
@@ -12,25 +13,36 @@ _TOLERANCE = 0.01
 _RESOLUTION = 80
 """Number of bins the density of states is compared on: finer structure does not matter."""
 _MOST_MODES = 4e5
-"""Times the number of atoms: what is solved at most, about half a minute."""
+"""Wavevectors times atoms² that are solved at most, about half a minute."""
+_TOLERABLE = 0.03
+"""A change that is left when that limit is reached is worth a warning above this."""
 
 
 def converged_dos(force_constants: ForceConstants) -> PhononDOS:
     """Return the partial DOS on a mesh made denser until the DOS changes by less than 1 %.
 
     The change is the mean |difference| of two meshes over 1/80 of the energy range; the finer of
-    the two is returned, whose own error is a fraction of that. ``provenance`` says the mesh.
+    the two is returned, whose own error is a fraction of that. ``provenance`` says the mesh. In
+    large cells a limit may come before: then a warning tells the change.
     """
     reciprocal = force_constants.crystal.to("angstrom").reciprocal_cell
     divisions = np.linalg.norm(reciprocal, axis=1) / _SPACING
-    dos = force_constants.dos(_mesh(divisions))
-    while True:
+    dos, moved = force_constants.dos(_mesh(divisions)), np.inf
+    while moved > _TOLERANCE and np.prod(divisions) * len(dos.crystal) ** 2 < _MOST_MODES:
         divisions = 1.5 * divisions
-        finer = force_constants.dos(_mesh(divisions))
-        limit = np.prod(divisions) * len(force_constants.crystal) ** 2 > _MOST_MODES
-        if limit or change(dos, finer) < _TOLERANCE:
-            return finer
-        dos = finer
+        coarser, dos = dos, force_constants.dos(_mesh(divisions))
+        moved = change(coarser, dos)
+    if _TOLERABLE < moved < np.inf:
+        warn(
+            explain(
+                f"The density of states still changes by {100 * moved:.2g} % with the mesh",
+                f"a {' × '.join(map(str, _mesh(divisions)))} mesh is the densest that is made",
+                "Give one of your own to IncoherentScattering: force_constants.dos(mesh)",
+            ),
+            AccuracyWarning,
+            stacklevel=5,
+        )
+    return dos
 
 
 def change(one: PhononDOS, two: PhononDOS) -> float:

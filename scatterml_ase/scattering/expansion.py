@@ -43,6 +43,8 @@ class Parts(NamedTuple):
         Share of the scattering at the largest |Q| that is left out beyond it.
     imaginary_share
         Share of modes that are imaginary and left out.
+    mesh
+        Of the density of states, if it is known.
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class Parts(NamedTuple):
     orders: int
     truncation_error: float
     imaginary_share: float
+    mesh: tuple[int, ...] | None = None
 
     @classmethod
     def none(cls, shape: tuple[int, ...]) -> Self:
@@ -60,7 +63,11 @@ class Parts(NamedTuple):
         """Return what belongs in the provenance of a result; nothing if there are no parts."""
         if not self.names:
             return {}
-        return {"orders": self.orders, "truncation_error": self.truncation_error}
+        return {
+            "orders": self.orders,
+            "truncation_error": self.truncation_error,
+            "dos_mesh": self.mesh,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +162,8 @@ def expand(
             part += strength * probabilities[chosen].T @ spectra[chosen]
     error = max(_left_out(kind, q_max, order) for kind in kinds)
     imaginary = float(counts[:, dos.energy_edges[1:] <= 0].sum() / counts.sum())
-    return Parts(tuple(named), energies.density(content), largest, error, imaginary)
+    density, mesh = energies.density(content), dos.provenance.get("dos_mesh")
+    return Parts(tuple(named), density, largest, error, imaginary, mesh)
 
 
 def _named_orders(order: Order, first_name: str | None) -> dict[str, tuple[int, int | None]]:

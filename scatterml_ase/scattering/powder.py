@@ -123,7 +123,8 @@ class PowderScattering:
             ions=self.ions,
         )
         window = PowderWindow.of(self, lambda: _highest(force_constants))
-        more = self._more(scatterer, window)
+        nuclei = self._nuclei(scatterer)
+        more = self._more(scatterer, nuclei, window)
         average = PowderAverage(scatterer, window, self)
         average.converge()
         warn_of_imaginary_modes(average.imaginary_share)
@@ -146,6 +147,7 @@ class PowderScattering:
             imaginary_share=average.imaginary_share,
             provenance={
                 **scatterer.provenance(),
+                **(nuclei.provenance() if nuclei is not None and self.incoherent else {}),
                 "powder": {**self._options(window), **more.provenance()},
             },
         )
@@ -166,19 +168,22 @@ class PowderScattering:
                 )
             )
 
-    def _more(self, scatterer: Scatterer, window: PowderWindow) -> Parts:
-        """Return what is added to the coherent scattering by one phonon."""
+    def _nuclei(self, scatterer: Scatterer) -> Nuclei | None:
+        """Return what nuclei do beside coherent scattering by one phonon; None: nothing wanted."""
         if self.order == 1 and not self.incoherent:
-            return Parts.none(window.mask.shape)
+            return None
         nuclei = Nuclei(scatterer.names, scatterer.lengths, np.zeros(scatterer.atoms))
-        if self.incoherent:
-            nuclei = nuclei.with_incoherent(self.incoherent_cross_sections)
+        return nuclei.with_incoherent(self.incoherent_cross_sections) if self.incoherent else nuclei
+
+    def _more(self, scatterer: Scatterer, nuclei: Nuclei | None, window: PowderWindow) -> Parts:
+        """Return what is added to the coherent scattering by one phonon."""
+        if nuclei is None:
+            return Parts.none(window.mask.shape)
+        one = nuclei.incoherent if self.incoherent else None
         return expand(
             converged_dos(scatterer.force_constants),
             scatterer.temperature,
-            CrossSections(
-                nuclei.incoherent if self.incoherent else None, nuclei.coherent + nuclei.incoherent
-            ),
+            CrossSections(one, nuclei.coherent + nuclei.incoherent),
             (window.q_edges, window.energies),
             order=self.order,
             displacements=scatterer.displacements,

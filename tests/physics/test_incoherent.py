@@ -28,7 +28,10 @@ def test_one_call_gives_all_parts(everything):
     assert everything.part_names == (
         "coherent 1", "incoherent 1", "2 phonons", "3 phonons", "4 phonons", "beyond",
     )  # fmt: skip
-    assert everything.provenance["powder"]["truncation_error"] < 1e-12
+    told = everything.provenance
+    assert told["powder"]["truncation_error"] < 1e-12
+    assert told["powder"]["dos_mesh"] > (10, 10, 10)
+    assert told["incoherent_cross_sections_barn"] == {"Si": 0.8, "C": 0.3}
     shares = np.nansum(everything.parts, axis=(1, 2))
     assert (shares > 0).all()
 
