@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _ROBUST = 99.0
 """Percentile of the known bins at the top of the colour scale: Bragg peaks overflow."""
-_LETTERS = "HK"
 
 
 def draw_plane(
@@ -50,8 +49,8 @@ def draw_plane(
         rasterized=True,
     )
     ax.set_aspect(height)
-    ax.set_xlabel(f"{_axis_name(plane.u, 0)} (r.l.u.)")
-    ax.set_ylabel(f"{_axis_name(plane.v, 1)} (r.l.u.)")
+    ax.set_xlabel(f"{direction_name(plane.u, 0)} (r.l.u.)")
+    ax.set_ylabel(f"{direction_name(plane.v, 1)} (r.l.u.)")
     ax.set_title(_title(plane), fontsize="medium")
     if (figure := ax.get_figure()) is not None:
         bar = figure.colorbar(mesh, ax=ax, extend="max", pad=0.02)
@@ -59,11 +58,14 @@ def draw_plane(
     return ax
 
 
-def _axis_name(direction: np.ndarray, index: int) -> str:
-    """Write a direction as papers do: (1, 1, 0) as "[H, H, 0]", (0, 0, 1) as "[0, 0, L]"."""
+def direction_name(direction: np.ndarray, index: int) -> str:
+    """Write a direction as papers do: (1, 1, 0) as "[H, H, 0]", (0, 0, 1) as "[0, 0, L]".
+
+    ``index`` tells which axis it is, for its letter.
+    """
     nonzero = np.flatnonzero(direction)
     alone = len(nonzero) == 1
-    letter = "HKL"[int(nonzero[0])] if alone else _LETTERS[index]
+    letter = "HKL"[int(nonzero[0]) if alone else index]
     return "[" + ", ".join(_term(float(c), letter) for c in direction) + "]"
 
 

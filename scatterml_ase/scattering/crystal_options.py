@@ -11,7 +11,7 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import unit_cell
 from scatterml_ase.results.force_constants import ForceConstants
-from scatterml_ase.scattering import view
+from scatterml_ase.scattering import linewidths, view
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.linewidths import Linewidths
 from scatterml_ase.scattering.probe import ProbeName
@@ -67,7 +67,7 @@ class CrystalOptions:
         Edges of the energy-transfer bins in meV; negative where the neutron gains energy.
     energy_fwhm
         Full width at half maximum in meV of the resolution, if there is no instrument; None: 2 %
-        of the highest mode.
+        of the highest mode, or none where ``linewidths`` are given.
     linewidths
         FWHM in meV of the modes themselves, which then are damped harmonic oscillators: see
         :data:`~scatterml_ase.scattering.linewidths.Linewidths`.
@@ -146,7 +146,8 @@ class CrystalOptions:
         )
         fwhm = self.energy_fwhm
         if fwhm is None:
-            fwhm = 0.0 if reach.instrument else _DEFAULT_WIDTH * _highest(force_constants)
+            sharp = reach.instrument is not None or self.linewidths is not None
+            fwhm = 0.0 if sharp else _DEFAULT_WIDTH * highest_mode(force_constants)
         widths = view.energy_widths(reach.instrument, reach.fixed_energy, fwhm)
         return Prepared(scatterer, transformation, view.EnergyView.make(edges, widths), reach)
 
@@ -160,7 +161,7 @@ class CrystalOptions:
         for name, value in plain.items():
             if isinstance(value, np.ndarray):
                 plain[name] = value.tolist()
-        plain["linewidths"] = None if self.linewidths is None else _describe(self.linewidths)
+        plain["linewidths"] = linewidths.describe(self.linewidths)
         plain["instrument"] = reach.instrument.describe() if reach.instrument else None
         return plain
 
@@ -182,6 +183,21 @@ def check_axes(name: str, axes: Any, count: int) -> np.ndarray:
         example = "((1, 1, 0), (0, 0, 1))" if count == 2 else "((1, 0, 0), (0, 1, 0), (0, 0, 1))"
         what = f"{name}={axes!r} are no {count} independent directions"
         raise InputError(explain(what, "each has three components in r.l.u.", f"Give {example}"))
+    return values
+
+
+def check_point(name: str, point: Any) -> np.ndarray:
+    """Return a point of reciprocal space in r.l.u., shape (3,).
+
+    Raises
+    ------
+    InputError
+        If it has not three finite components.
+    """
+    values = np.array(point, dtype=float)
+    if values.shape != (3,) or not np.isfinite(values).all():
+        what = f"{name}={point!r} is no point of reciprocal space"
+        raise InputError(explain(what, "it has three components", "Give e.g. (0, 0, 2)"))
     return values
 
 
@@ -220,12 +236,6 @@ def grid_points(origin: np.ndarray, axes: np.ndarray, bins: Sequence[np.ndarray]
     return origin + steps.reshape(-1, len(centres)) @ axes
 
 
-def _describe(widths: Linewidths) -> Any:
-    """Return widths as plain values: a function by its name."""
-    if callable(widths):
-        return getattr(widths, "__qualname__", type(widths).__name__)
-    return np.asarray(widths).tolist()
-
-
-def _highest(force_constants: ForceConstants) -> float:
+def highest_mode(force_constants: ForceConstants) -> float:
+    """Return the highest mode of a coarse mesh, in meV."""
     return float(force_constants.mesh_modes(6, eigenvectors=False).frequencies.max())

@@ -58,6 +58,15 @@ def evaluate(widths: Linewidths, hkl: np.ndarray, frequencies: np.ndarray) -> np
     return values
 
 
+def describe(widths: Linewidths | None) -> Any:
+    """Return widths as plain values for provenance: a function by its name."""
+    if widths is None:
+        return None
+    if callable(widths):
+        return getattr(widths, "__qualname__", type(widths).__name__)
+    return np.asarray(widths).tolist()
+
+
 @dataclass(frozen=True, eq=False)
 class MeshLinewidths:
     """Line widths on a mesh of q; each q takes those of the nearest point of the mesh.

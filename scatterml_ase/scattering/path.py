@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
-from scatterml_ase.physics import paths
+from scatterml_ase.physics import paths, unit_cell
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
-from scatterml_ase.scattering import view
+from scatterml_ase.scattering import linewidths, mode_histogram, view
 from scatterml_ase.scattering.instruments import Instrument
+from scatterml_ase.scattering.linewidths import Linewidths
 from scatterml_ase.scattering.one_phonon import StructureFactors, structure_factors
-from scatterml_ase.scattering.powder_average import bin_index
 from scatterml_ase.scattering.probe import ProbeName, neutrons_only
 from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
 
@@ -39,9 +39,9 @@ class PathScattering:
         In K.
     path
         None: the standard path (seekpath). A string such as ``"GXWKGL"``, a break written
-        ``"GXU,KG"``. Or corners, shape (k, 3), reciprocal-lattice units of the primitive cell.
+        ``"GXU,KG"``. Or corners, shape (k, 3), reciprocal-lattice units (r.l.u.) of ``cell``.
     zone
-        Added to every point of the path: the Brillouin zone to look into, in the same units.
+        Added to every point of the path: the Brillouin zone to look into, in r.l.u. of ``cell``.
         Intensity grows with Q², and selection rules differ from zone to zone.
     points
         Number of points, about, along the path.
@@ -51,8 +51,8 @@ class PathScattering:
     energy_edges
         Edges of the energy-transfer bins in meV; None: from 0 to above the highest mode.
     energy_fwhm
-        Full width at half maximum in meV of the lines, if there is no instrument; None: 2 % of
-        the highest mode.
+        Full width at half maximum in meV of the resolution, if there is no instrument; None: 2 %
+        of the highest mode, or none where ``linewidths`` are given.
     scattering_lengths
         The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
     displacements
@@ -62,6 +62,12 @@ class PathScattering:
         polarization factor, and there is no spectrometer.
     ions
         For x-rays, which atoms are ions, by element or index: ``{"O": "O2-"}``.
+    cell
+        Whose r.l.u. are meant: ``"primitive"``, ``"conventional"``, or rows that combine the
+        primitive vectors, shape (3, 3).
+    linewidths
+        FWHM in meV of the modes themselves, which then are damped harmonic oscillators: see
+        :data:`~scatterml_ase.scattering.linewidths.Linewidths`.
     """
 
     temperature: float = 300.0
@@ -76,6 +82,8 @@ class PathScattering:
     displacements: np.ndarray | None = field(default=None, repr=False)
     probe: ProbeName = "neutron"
     ions: Ions | None = None
+    cell: str | Sequence[Sequence[float]] | np.ndarray = "primitive"
+    linewidths: Linewidths | None = None
 
     def __call__(self, force_constants: ForceConstants) -> SqwMap:
         """Return S(Q, E) of the crystal along the path.
@@ -97,12 +105,22 @@ class PathScattering:
             ions=self.ions,
         )
         crystal = force_constants.crystal.to("angstrom")
-        line = paths.sample(self._segments(force_constants), crystal.cell, self.points)
-        hkl = line.q_reduced + self._zone()
+        transformation = unit_cell.cell_transformation(
+            self.cell, crystal.cell, crystal.scaled_positions, crystal.numbers
+        )
+        segments = self._segments(force_constants, transformation)
+        line = paths.sample(segments, crystal.cell, self.points)
+        hkl = line.q_reduced + unit_cell.to_primitive(self._zone(), transformation)
         factors = structure_factors(scatterer, hkl, reduced=True, q_direction=line.directions)
         warn_of_imaginary_modes(factors.imaginary_share, stacklevel=4)
         energies = self._energies(factors, instrument, fixed_energy)
-        mask = ~_left_out(factors, energies.edges)
+        widths = None
+        if self.linewidths is not None:
+            widths = linewidths.evaluate(self.linewidths, hkl, factors.frequencies)
+        content = mode_histogram.content(
+            factors, energies.inner_edges, widths, scatterer.temperature
+        )
+        mask = ~mode_histogram.left_out(factors, energies.edges)
         if instrument is not None and fixed_energy is not None:
             lengths = np.linalg.norm(factors.Q, axis=1)
             centres = (energies.edges[1:] + energies.edges[:-1]) / 2
@@ -113,7 +131,7 @@ class PathScattering:
             crystal=force_constants.crystal,
             q=bin_edges(line.distance),
             energy_transfer=energies.edges,
-            intensity=energies.density(_content(factors, energies.inner_edges)),
+            intensity=energies.density(content),
             mask=mask,
             distance=line.distance,
             q_reduced=hkl,
@@ -125,13 +143,22 @@ class PathScattering:
             provenance={**scatterer.provenance(), "path": self._options(instrument)},
         )
 
-    def _segments(self, force_constants: ForceConstants) -> list[paths.Segment]:
+    def _segments(
+        self, force_constants: ForceConstants, transformation: np.ndarray
+    ) -> list[paths.Segment]:
         crystal = force_constants.crystal.to("angstrom")
         if self.path is None:
             return paths.standard_segments(crystal.cell, crystal.scaled_positions, crystal.numbers)
         if isinstance(self.path, str):
             return paths.named_segments(crystal.cell, self.path)
-        return paths.corner_segments(self.path)
+        named = paths.corner_segments(self.path)
+        return [
+            segment._replace(
+                start=unit_cell.to_primitive(segment.start, transformation),
+                end=unit_cell.to_primitive(segment.end, transformation),
+            )
+            for segment in named
+        ]
 
     def _zone(self) -> np.ndarray:
         zone = np.asarray(self.zone, dtype=float)
@@ -147,7 +174,9 @@ class PathScattering:
         fixed_energy: float | None,
     ) -> view.EnergyView:
         highest = float(factors.frequencies.max())
-        fwhm = _DEFAULT_WIDTH * highest if self.energy_fwhm is None else self.energy_fwhm
+        fwhm = self.energy_fwhm
+        if fwhm is None:
+            fwhm = _DEFAULT_WIDTH * highest if self.linewidths is None else 0.0
         if self.energy_edges is None:
             edges = view.default_energy_edges(
                 highest, view.largest_transfer(instrument, fixed_energy), smooth=True
@@ -160,8 +189,10 @@ class PathScattering:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         for name in ("energy_edges", "displacements"):
             del plain[name]
-        if isinstance(self.path, np.ndarray):
-            plain["path"] = self.path.tolist()
+        for name in ("path", "cell"):
+            if isinstance(plain[name], np.ndarray):
+                plain[name] = plain[name].tolist()
+        plain["linewidths"] = linewidths.describe(self.linewidths)
         return {**plain, "instrument": instrument.describe() if instrument else None}
 
 
@@ -169,24 +200,3 @@ def bin_edges(distance: np.ndarray) -> np.ndarray:
     """Return edges halfway between points along a path, which starts and ends at its ends."""
     middle = (distance[1:] + distance[:-1]) / 2
     return np.concatenate([distance[:1], middle, distance[-1:]])
-
-
-def _content(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
-    """Return mbarn/sr per atom in each energy bin of each point, shape (points, energy)."""
-    points, bins = len(factors.frequencies), len(edges)  # one spare bin
-    rows = np.arange(points)[:, None] * bins
-    content = np.zeros(points * bins)
-    for energies, values in (
-        (factors.frequencies, factors.loss),
-        (-factors.frequencies, factors.gain),
-    ):
-        flat = (rows + bin_index(edges, energies)).reshape(-1)
-        content += np.bincount(flat, values.reshape(-1), minlength=points * bins)
-    return content.reshape(points, bins)[:, :-1]
-
-
-def _left_out(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
-    """Mark the bins at E = 0 of points where modes of zero energy were left out."""
-    touching = (edges[:-1] <= 0) & (edges[1:] >= 0)
-    strange = (factors.frequencies <= 0).any(axis=1) & (np.linalg.norm(factors.Q, axis=1) > 1e-9)
-    return strange[:, None] & touching

@@ -17,6 +17,7 @@ from scatterml_ase.scattering.crystal_options import (
     Prepared,
     bin_edges,
     check_axes,
+    check_point,
     grid_points,
 )
 from scatterml_ase.scattering.point_spectra import point_spectra
@@ -76,27 +77,28 @@ class PlaneScattering(CrystalOptions):
         """
         axes = check_axes("axes", self.axes, 2)
         x, y = (bin_edges(f"axis {k + 1}", self.ranges[k], self.bins[k]) for k in range(2))
-        origin = self._checked_origin()
+        origin = check_point("origin", self.origin)
         self._check_samples()
         edges = self._energy_edges()
         prepared = self.prepare(force_constants, edges, axes)
         shape = (len(edges) - 1, len(x) - 1, len(y) - 1)
         mask = self._reached(prepared, (origin, axes), (x, y))
         points = self._points(prepared, (origin, axes), (x, y))
-        with tqdm(
-            total=points[..., 0].size, desc="plane", unit=" Q", disable=not self.progress
-        ) as bar:
+        wanted = mask.any(axis=1).repeat(points.shape[1])
+        count = int(wanted.sum())
+        with tqdm(total=count, desc="plane", unit=" Q", disable=not self.progress) as bar:
             found = point_spectra(
                 prepared.scatterer,
                 points.reshape(-1, 3),
                 prepared.energies,
                 widths=self.linewidths,
                 symmetry=self.symmetry,
+                wanted=wanted,
                 progress=bar.update,
             )
         samples = (*points.shape[:2], shape[0])
-        modes = points[..., 0].size * 3 * prepared.scatterer.atoms
-        warn_of_imaginary_modes(found.imaginary_modes / modes, stacklevel=4)
+        share = found.imaginary_modes / (count * 3 * prepared.scatterer.atoms)
+        warn_of_imaginary_modes(share, stacklevel=4)
         mask &= ~found.left_out.reshape(samples).any(axis=1)
         return SqwPlane(
             crystal=force_constants.crystal,
@@ -112,10 +114,10 @@ class PlaneScattering(CrystalOptions):
             thickness=float(self.thickness),
             temperature=prepared.scatterer.temperature,
             kinematics=prepared.reach.kinematics(),
-            points=points[..., 0].size,
+            points=count,
             wavevectors=found.wavevectors,
             imaginary_modes=found.imaginary_modes,
-            imaginary_share=found.imaginary_modes / modes,
+            imaginary_share=share,
             provenance={**prepared.scatterer.provenance(), "plane": self.options(prepared.reach)},
         )
 
@@ -130,13 +132,6 @@ class PlaneScattering(CrystalOptions):
             return view.check_edges("energy", self.energy)
         assert self.energy_edges is not None
         return view.check_edges("energy_edges", self.energy_edges)
-
-    def _checked_origin(self) -> np.ndarray:
-        values = np.array(self.origin, dtype=float)
-        if values.shape != (3,) or not np.isfinite(values).all():
-            what = f"origin={self.origin!r} is no point of reciprocal space"
-            raise InputError(explain(what, "it has three components", "Give e.g. (0, 0, 2)"))
-        return values
 
     def _check_samples(self) -> None:
         if len(self.samples) != 3 or any(n != int(n) or n < 1 for n in self.samples):

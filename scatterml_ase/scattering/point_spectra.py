@@ -51,6 +51,7 @@ def point_spectra(
     *,
     widths: Linewidths | None = None,
     symmetry: bool = True,
+    wanted: np.ndarray | None = None,
     progress: Progress = lambda points: None,
 ) -> PointSpectra:
     """Return S(Q, E) at scattering vectors, exactly there.
@@ -67,24 +68,28 @@ def point_spectra(
         Of the lines of modes; None: sharp.
     symmetry
         Whether equivalent wavevectors are solved once.
+    wanted
+        Which points to calculate, shape (points,); others stay zero. None: all.
     progress
         Told the number of points each time some are done.
     """
-    density = np.empty((len(hkl), len(energies.edges) - 1))
+    density = np.zeros((len(hkl), len(energies.edges) - 1))
     missing = np.zeros(density.shape, dtype=bool)
+    places = np.arange(len(hkl)) if wanted is None else np.flatnonzero(wanted)
+    hkl = hkl[places]
     folded = fold(
         hkl,
         _rotations(scatterer) if symmetry else None,
         inversion=symmetry and len(scatterer.real_parts()) == 1,
     )
     imaginary = 0.0
-    for rows, factors in _pieces(scatterer, hkl, folded):
+    for rows, factors in _pieces(scatterer, hkl, folded, 16 * len(energies.inner_edges)):
         fwhm = None
         if widths is not None:
             fwhm = linewidths.evaluate(widths, hkl[rows], factors.frequencies)
         inner = mode_histogram.content(factors, energies.inner_edges, fwhm, scatterer.temperature)
-        density[rows] = energies.density(inner)
-        missing[rows] = mode_histogram.left_out(factors, energies.edges)
+        density[places[rows]] = energies.density(inner)
+        missing[places[rows]] = mode_histogram.left_out(factors, energies.edges)
         imaginary += factors.imaginary_share * factors.frequencies.size
         progress(len(rows))
     return PointSpectra(density, missing, len(folded.q_reduced), round(imaginary))
@@ -103,11 +108,14 @@ def _rotations(scatterer: Scatterer) -> np.ndarray | None:
 
 
 def _pieces(
-    scatterer: Scatterer, hkl: np.ndarray, folded: FoldedPoints
+    scatterer: Scatterer, hkl: np.ndarray, folded: FoldedPoints, point_bytes: int
 ) -> Iterator[tuple[np.ndarray, StructureFactors]]:
-    """Yield structure factors and which points they are of, in pieces of bounded memory."""
+    """Yield structure factors and which points they are of, in pieces of bounded memory.
+
+    ``point_bytes`` is what a point takes beside its eigenvectors.
+    """
     reciprocal = scatterer.force_constants.crystal.to("angstrom").reciprocal_cell
-    size = max(1, _CHUNK_BYTES // (16 * (3 * scatterer.atoms) ** 2))
+    size = max(1, _CHUNK_BYTES // (16 * (3 * scatterer.atoms) ** 2 + point_bytes))
     order = np.argsort(folded.solution, kind="stable")
     counts = folded.counts
     ends = np.concatenate([[0], np.cumsum(counts)])
