@@ -119,7 +119,12 @@ def scatter_trajectory(
         "unit_cell": _unit_cell(options),
         "progress": progress,
     }
-    where: dict[str, Any] = {**shared, "scattering": options.scattering, **_wavevectors(options)}
+    where: dict[str, Any] = {
+        **shared,
+        "scattering": options.scattering,
+        "probe": options.probe,
+        **_wavevectors(options),
+    }
     sqw, intermediate, dos = analyze_trajectory(
         trajectory,
         TrajectoryScattering(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scatterml_ase.physics.quantum_correction import QuantumCorrection
+from scatterml_ase.scattering.probe import ProbeName
 from scatterml_ase.scattering.trajectory import Scattering
 
 
@@ -20,6 +21,8 @@ class TrajectoryOptions:
         In K, for the quantum correction; by default that of the velocities.
     scattering
         What is shown of the atoms: coherent, incoherent, or total.
+    probe
+        What is scattered: neutrons or x-rays.
     energy_fwhm
         Resolution in meV, full width at half maximum: 1 meV takes segments of 8.8 ps.
     q_max
@@ -41,6 +44,7 @@ class TrajectoryOptions:
     timestep: float | None = None
     temperature: float | None = None
     scattering: Scattering = "coherent"
+    probe: ProbeName = "neutron"
     energy_fwhm: float = 1.0
     q_max: float = 6.0
     path: str | None = None

@@ -256,14 +256,21 @@ def _open_file(path: Path) -> tuple[Iterator[Atoms], int | None, float | None]:
         raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", fix))
     try:
         if filetype(str(path)) == "traj":
-            reader = Trajectory(path)
-            described = _described_step(getattr(reader, "description", None))
-            return _readable(iter(reader), path), len(reader), described
+            with Trajectory(path) as reader:
+                described = _described_step(getattr(reader, "description", None))
+                return _readable(_read_traj(path), path), len(reader), described
         return _readable(iter(iread(path, index=":")), path), None, None
     except (UnknownFileTypeError, OSError, ValueError) as error:
         what = f"Cannot read {str(path)!r} as a trajectory"
         fix = "Give .traj, .extxyz or another format that ASE reads"
         raise InputError(explain(what, str(error) or type(error).__name__, fix)) from error
+
+
+def _read_traj(path: Path) -> Iterator[Atoms]:
+    from ase.io.trajectory import Trajectory
+
+    with Trajectory(path) as reader:
+        yield from reader
 
 
 def _readable(frames: Iterator[Atoms], path: Path) -> Iterator[Atoms]:

@@ -10,7 +10,9 @@ import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import paths
+from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.scattering import view
+from scatterml_ase.scattering.probe import ProbeName, XrayProbe, make_probe
 from scatterml_ase.scattering.trajectory import Scattering
 from scatterml_ase.scattering.trajectory.analyzer import TrajectoryAnalyzer
 from scatterml_ase.scattering.trajectory.commensurate import CommensurateQ
@@ -19,6 +21,7 @@ from scatterml_ase.scattering.trajectory.simulated_crystal import SimulatedCryst
 from scatterml_ase.scattering.trajectory.site_weights import Amplitudes, SiteWeights
 
 if TYPE_CHECKING:
+    from scatterml_ase.physics.form_factors import Ions
     from scatterml_ase.physics.lengths import Overrides
     from scatterml_ase.scattering.trajectory.frames import Frame, TrajectoryFrames
 
@@ -50,9 +53,11 @@ class WavevectorOptions(TrajectoryAnalyzer):
         The user's own, in fm or by nuclide, e.g. ``{"Li": "7Li", "V": -0.443}``.
     incoherent_cross_sections
         The user's own, in barn, e.g. ``{"V": 5.08}``.
+    probe, ions
+        ``"neutron"`` or ``"xray"``; with x-rays, which atoms are ions: ``{"O": "O2-"}``.
     amplitudes
         A function of atomic numbers (kinds,) and |Q| in Å⁻¹ (q,) that returns amplitudes in fm,
-        shape (q, kinds), in place of scattering lengths: form factors, or 1 for a plain S(Q, E).
+        shape (q, kinds), in place of both.
     seed
         Of the draw in shells: the same seed gives the same wavevectors.
     """
@@ -65,6 +70,8 @@ class WavevectorOptions(TrajectoryAnalyzer):
     scattering: Scattering = "coherent"
     scattering_lengths: Overrides | None = None
     incoherent_cross_sections: Mapping[str | int, float] | None = None
+    probe: ProbeName = "neutron"
+    ions: Ions | None = None
     amplitudes: Amplitudes | None = field(default=None, repr=False)
     seed: int = 0
 
@@ -75,14 +82,20 @@ class WavevectorOptions(TrajectoryAnalyzer):
             what = f"scattering={self.scattering!r} is not known"
             raise InputError(explain(what, f"it can be {known}", "Use one of these"))
         if self.amplitudes is not None:
-            if self.scattering_lengths is not None:
-                what = "Both amplitudes and scattering_lengths are given"
+            if self.scattering_lengths is not None or self.ions is not None:
+                what = "amplitudes are given along with scattering_lengths or ions"
                 raise InputError(explain(what, "each replaces the other", "Give one of them"))
             return SiteWeights.given(frames.first.numbers, self.amplitudes)
+        probe = make_probe(
+            self.probe,
+            Crystal.from_atoms(frames.first),
+            scattering_lengths=self.scattering_lengths,
+            ions=self.ions,
+        )
+        if isinstance(probe, XrayProbe):
+            return SiteWeights.xray(probe)
         return SiteWeights.neutron(
-            frames.first.numbers,
-            frames.masses,
-            self.scattering_lengths,
+            probe,
             incoherent=self.scattering != "coherent",
             cross_sections=self.incoherent_cross_sections,
         )
@@ -198,7 +211,7 @@ class WavevectorSums:
 
     def provenance(self) -> dict[str, Any]:
         """Return what was summed."""
-        return {**self.weights.provenance(), "segments": self.series[0].average.samples}
+        return {**self.weights.notes, "segments": self.series[0].average.samples}
 
     def _known(self, values: np.ndarray) -> np.ndarray:
         return np.where(self.points.known[:, None], values, np.nan)
