@@ -64,30 +64,16 @@ def form_factor(name: str, q_lengths: np.ndarray) -> np.ndarray:
     return np.exp(-squares[..., None] * b) @ a + c
 
 
-def xray_amplitudes(
-    numbers: Sequence[int] | np.ndarray, q_lengths: np.ndarray, ions: Ions | None = None
-) -> np.ndarray:
-    """Return r_e f of atoms in fm, shape (q, atoms).
+def named_amplitudes(names: Sequence[str], q_lengths: np.ndarray) -> np.ndarray:
+    """Return r_e f in fm of atoms and ions by name, shape (q, names).
 
     Parameters
     ----------
-    numbers
-        Atomic numbers, shape (atoms,).
+    names
+        As :func:`scatterer_names` spells them.
     q_lengths
         |Q| in Å⁻¹, shape (q,).
-    ions
-        Which of them are ions.
-
-    Raises
-    ------
-    InputError
-        As :func:`scatterer_names` and :func:`form_factor`.
     """
-    return named_amplitudes(scatterer_names(numbers, ions), q_lengths)
-
-
-def named_amplitudes(names: Sequence[str], q_lengths: np.ndarray) -> np.ndarray:
-    """Return r_e f in fm of atoms and ions by name, shape (q, names)."""
     lengths = np.asarray(q_lengths, dtype=float)
     found = {name: ELECTRON_RADIUS * form_factor(name, lengths) for name in dict.fromkeys(names)}
     return np.stack([found[name] for name in names], axis=1)
@@ -121,7 +107,7 @@ def scatterer_names(
     names = []
     for index, symbol in enumerate(symbols):
         name = wanted.get(index, wanted.get(symbol, symbol))
-        if _element(name) != symbol:
+        if element_of(name) != symbol:
             what = f"ions makes {name} of {symbol}"
             fix = f"Name one of {', '.join(tabulated(symbol))}"
             raise InputError(explain(what, "an ion is of the same element", fix))
@@ -142,9 +128,9 @@ def coefficients(name: str) -> FormFactor:
     spelled = _spelled(name)
     found = _look_up(spelled)
     if found is None:
-        known = ", ".join(tabulated(_element(spelled)))
+        known = ", ".join(tabulated(element_of(spelled)))
         what = f"There is no form factor of {name} in {TABLE}"
-        why = f"of {_element(spelled)} it has {known}" if known else "it ends at Cf"
+        why = f"of {element_of(spelled)} it has {known}" if known else "it ends at Cf"
         raise InputError(explain(what, why, "Name one that it has" if known else "Use neutrons"))
     return found
 
@@ -165,12 +151,19 @@ def _look_up(name: str) -> FormFactor | None:
     return FormFactor(np.array(found.a), np.array(found.b), float(found.c))
 
 
+def element_of(name: str) -> str:
+    """Return the element of an atom or ion.
+
+    Raises
+    ------
+    InputError
+        If the name is that of neither.
+    """
+    return _spelled(name).rstrip("0123456789+-")
+
+
 def _key(key: str | int) -> str | int:
     return key if isinstance(key, str) else int(key)
-
-
-def _element(name: str) -> str:
-    return name.rstrip("0123456789+-")
 
 
 def _spelled(name: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.scattering.probe import ProbeName, neutrons_only
 
 if TYPE_CHECKING:
     from scatterml_ase.scattering.instruments import Instrument
@@ -62,6 +63,11 @@ class SpectrumOptions:
         instrument; by default a fortieth of the highest phonon energy.
     tolerance
         Sampling error of the map: mean |error| / mean intensity.
+    probe
+        What is scattered: neutrons, or x-rays, of which the coherent scattering by one phonon is
+        shown, without an instrument and the polarization factor.
+    ions
+        For x-rays, the atoms that are ions, such as Na+ Cl- or O2-.
     order
         Largest number of phonons that scatter: 1, 2, ... or all. Beyond one phonon the incoherent
         approximation is made; each number is a part of the map.
@@ -81,6 +87,8 @@ class SpectrumOptions:
     q_max: float | None = None
     energy_fwhm: float | None = None
     tolerance: float = 0.05
+    probe: ProbeName = "neutron"
+    ions: tuple[str, ...] = ()
     order: int | Literal["all"] = "all"
     incoherent: bool = True
 
@@ -122,6 +130,30 @@ def check_options(options: SpectrumOptions) -> None:
     from scatterml_ase.scattering.expansion import check_order
 
     check_order(options.order)
+    several = None if options.order in (1, "all") else options.order
+    neutrons_only(options.probe, instrument=options.instrument, order=several)
+    scattered(options)
+
+
+def scattered(options: SpectrumOptions) -> dict[str, Any]:
+    """Return what is scattered, and how often, as :class:`PowderScattering` takes it.
+
+    Raises
+    ------
+    InputError
+        If an ion is none, two are of one element, or the probe is not x-rays.
+    """
+    from scatterml_ase.physics.form_factors import element_of
+
+    if options.probe == "neutron" and not options.ions:
+        return {"order": options.order, "incoherent": options.incoherent}
+    ions = {element_of(ion): ion for ion in options.ions}
+    if options.probe == "neutron" or len(ions) < len(options.ions):
+        what = f"ions={options.ions} cannot be used with probe={options.probe!r}"
+        why = "x-rays tell ions from atoms, and all atoms of an element are the same ion"
+        fix = "Give one for each element, with probe='xray'; in Python, analyzers take ions by atom"
+        raise InputError(explain(what, why, fix))
+    return {"probe": options.probe, "ions": ions or None}
 
 
 def chosen_instrument(options: SpectrumOptions) -> Instrument | None:

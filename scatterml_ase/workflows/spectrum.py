@@ -24,7 +24,12 @@ from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.thermal import ThermalProperties
 from scatterml_ase.workflows import summary as describe
 from scatterml_ase.workflows.banks import spectra_of
-from scatterml_ase.workflows.options import SpectrumOptions, check_options, chosen_instrument
+from scatterml_ase.workflows.options import (
+    SpectrumOptions,
+    check_options,
+    chosen_instrument,
+    scattered,
+)
 from scatterml_ase.workflows.stages import stage
 from scatterml_ase.workflows.structures import check_crystal, read_structure
 
@@ -231,9 +236,8 @@ def _scattering(
         energy_fwhm=0.0 if options.instrument else width,
         tolerance=options.tolerance,
         maximum_wavevectors=None if stability["stable"] else _UNSTABLE_WAVEVECTORS,
-        order=options.order,
-        incoherent=options.incoherent,
         progress=progress,
+        **scattered(options),
     )
 
 

@@ -8,9 +8,9 @@ from scatterml_ase.errors import InputError
 from scatterml_ase.physics.form_factors import (
     LARGEST_Q,
     form_factor,
+    named_amplitudes,
     scatterer_names,
     tabulated,
-    xray_amplitudes,
 )
 
 ELEMENTS = chemical_symbols[1:99]  # H to Cf
@@ -35,7 +35,9 @@ def test_form_factors_fall_with_q_to_the_hydrogen_like_core():
 
 
 def test_amplitudes_are_electron_radii():
-    values = xray_amplitudes([11, 17, 11], np.array([0.0, 3.0]), {"Na": "Na+", 2: "Na"})
+    values = named_amplitudes(
+        scatterer_names([11, 17, 11], {"Na": "Na+", 2: "Na"}), np.array([0.0, 3.0])
+    )
     assert values.shape == (2, 3)
     expected = 2.8179403 * np.array([10, 17, 11])
     np.testing.assert_allclose(values[0], expected, atol=0.05)

@@ -211,12 +211,26 @@ def test_what_cannot_be_computed_is_refused_with_the_reason(structure, calculato
         ({"instrument": "TOSCA", "incident_energy": 100.0}, "final energy is fixed"),
         ({"instrument": "TOSCA", "chopper_frequency": 300.0}, "crystals select the final energy"),
         ({"chopper_frequency": 300.0}, "chopper_frequency=300.0 was given without an instrument"),
+        ({"probe": "muon"}, "probe='muon' is not known"),
+        ({"probe": "xray", "instrument": "TOSCA"}, "instrument='TOSCA' was given with"),
+        ({"probe": "xray", "order": 2}, "order=2 was given with"),
+        ({"probe": "xray", "ions": ("Cu+", "Cu2+")}, "ions=.'Cu.', 'Cu2.'. cannot be used"),
+        ({"ions": ("Cu+",)}, "ions=.'Cu.',. cannot be used with probe='neutron'"),
     ],
 )
 def test_impossible_options_are_refused_before_any_work(options, reason, monkeypatch):
     monkeypatch.setattr(EMT, "calculate", lambda *_, **__: pytest.fail("something was computed"))
     with pytest.raises(InputError, match=reason):
         spectrum(bulk("Cu"), EMT(), SpectrumOptions(**options))
+
+
+def test_x_rays_see_ions(copper):
+    """Coherent scattering by one phonon alone, with the form factor of the ion."""
+    options = SpectrumOptions(mesh_spacing=0.5, q_max=3, tolerance=0.4, probe="xray", ions=["Cu+"])
+    (sqw,) = spectrum(copper.force_constants, options=options).sqw
+    assert sqw.provenance["form_factors"] == ("Cu1+",)
+    assert sqw.parts is None
+    assert np.nansum(sqw.intensity) > 0
 
 
 def test_indirect_geometry_shows_the_spectra_of_its_banks(copper, tmp_path):
