@@ -17,6 +17,8 @@ _AMU = _si.atomic_mass  # kg
 _ANGSTROM = 1e-10  # m
 _BOHR = _si.value("Bohr radius") / _ANGSTROM  # Å
 
+JOULE_TO_MEV = 1 / _MEV
+"""Energy in meV of 1 J (6.241509e21)."""
 THZ_TO_MEV = _si.h * 1e12 / _MEV
 """Energy in meV of a quantum of 1 THz (4.13567)."""
 INVERSE_CM_TO_MEV = _si.h * _si.c * 100 / _MEV
@@ -29,6 +31,8 @@ HBAR2_PER_AMU = _si.hbar**2 / (_AMU * _ANGSTROM**2 * _MEV)
 """ħ²/amu in meV Å² (4.18016)."""
 HBAR2_PER_2_NEUTRON_MASS = _si.hbar**2 / (2 * _si.m_n * _ANGSTROM**2 * _MEV)
 """ħ²/(2 mₙ) in meV Å² (2.072125)."""
+THERMAL_ENERGY = _si.m_n * 2200.0**2 / 2 / _MEV
+"""Energy in meV of neutrons of 2200 m/s (25.299), for which tables give the absorption."""
 ROOT_EV_PER_ANGSTROM2_AMU_TO_MEV = _si.hbar * math.sqrt(_si.e / _ANGSTROM**2 / _AMU) / _MEV
 """ħ√(eV Å⁻² amu⁻¹) in meV (64.6541): phonon energy of a dynamical-matrix eigenvalue 1."""
 ROOT_EV_PER_AMU_TO_METRE_PER_SECOND = math.sqrt(_si.e / _AMU)

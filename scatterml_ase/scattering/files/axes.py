@@ -9,24 +9,26 @@ from typing import Literal
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
-from scatterml_ase.units import conversion_factor, dimension
+from scatterml_ase.units import JOULE_TO_MEV, conversion_factor, dimension
 
 Kind = Literal["energy", "wavevector"]
 CANONICAL: Mapping[Kind, str] = {"energy": "meV", "wavevector": "angstrom^-1"}
 _SI: Mapping[Kind, tuple[set[str], float]] = {
-    "energy": ({"kg", "m**2", "s**-2"}, 1 / 1.602176634e-22),
+    "energy": ({"kg", "m**2", "s**-2"}, JOULE_TO_MEV),
     "wavevector": ({"m**-1"}, 1e-10),
 }
-"""Base units of an SI expression, and meV or Å⁻¹ per such unit (the charge is exact)."""
+"""Base units of an SI expression, and meV or Å⁻¹ per such unit."""
 _SNAP = 1e-4
 """Units spelt with rounded constants (1.60218e-22 J) are taken as what they mean."""
 _SPELLINGS = {
-    r"m(illi)?[\s-]*ev|deltae": "meV",
-    r"(electron[\s-]?)?ev": "eV",
+    r"m(illi)?[\s-]*(ev|electron[\s-]?volts?)|deltae": "meV",
+    r"ev|electron[\s-]?volts?": "eV",
     r"thz": "THz",
     r"1/cm|cm\s*(\^|\*\*)?\(?-1\)?|cm⁻¹": "cm^-1",
     r"1/\s*(a|å|angstroms?)|(a|å|angstroms?)\s*(\^|\*\*)?\(?-1\)?|(å|a|angstrom)⁻¹": "angstrom^-1",
     r"inv(erse)?[\s_-]*(a|å|angstroms?)|reciprocal[\s_-]*angstroms?": "angstrom^-1",
+    r"momentumtransfer": "angstrom^-1",  # Mantid writes the name of the quantity
+    r"deltae_inwavenumber": "cm^-1",
     r"1/\s*nm|nm\s*(\^|\*\*)?\(?-1\)?|nm⁻¹": "nm^-1",
 }
 _NAMES: Mapping[Kind, str] = {

@@ -245,6 +245,28 @@ def test_nxdata_without_errors_knows_its_zeros(tmp_path):
     assert sqw.mask.all()
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("DeltaE", 1.0), ("DeltaE_inWavenumber", 0.1239842)])
+def test_processed_workspaces_of_mantid_name_the_quantity_as_unit(unit, factor, tmp_path):
+    path = tmp_path / "processed.nxs"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("mantid_workspace_1/workspace")
+        group.attrs["NX_class"] = np.bytes_("NXdata")
+        group["values"], group["errors"] = holes(I, (3, 0)), I / 10
+        group["values"].attrs["signal"] = np.int32(1)
+        group["values"].attrs["axes"] = np.bytes_("axis2,axis1")
+        group["axis1"], group["axis2"] = E, Q
+        group["axis1"].attrs["units"] = np.bytes_(unit)
+        group["axis2"].attrs["units"] = np.bytes_("MomentumTransfer")
+    sqw = read_sqw(path)
+    np.testing.assert_allclose(sqw.energy_transfer, factor * E, rtol=1e-6)
+    np.testing.assert_allclose(sqw.q, Q)
+    assert sqw.mask.sum() == 11
+    with h5py.File(path, "a") as file:
+        file["mantid_workspace_1/workspace/axis2"].attrs["units"] = np.bytes_("spectraNumber")
+    with pytest.raises(InputError, match="'axis2' is neither Q nor energy"):
+        read_sqw(path)
+
+
 SPE = "\n".join(
     [
         "       2       3",
