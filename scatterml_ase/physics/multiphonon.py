@@ -81,7 +81,7 @@ def one_phonon_spectrum(
     temperature
         In K; 0 exactly is allowed.
     step
-        Δ in meV.
+        Δ in meV, well below the highest mode.
 
     Raises
     ------
@@ -124,6 +124,9 @@ def n_phonon_spectra(
     two. One Fourier transform forth and one back for each order.
     """
     reach = int(min(orders * one.highest, np.ceil(highest_energy / one.step) + 1))
+    yield one.loss[: reach + 1]
+    if orders == 1:
+        return
     # Cells from −n·highest to n·highest are occupied. On a circle of this length none of them
     # comes to lie on those from 0 to reach that does not belong there.
     length = fft.next_fast_len(orders * one.highest + reach + 1, real=True)
@@ -133,7 +136,6 @@ def n_phonon_spectra(
     content[length - one.highest :] = gain
     transform = fft.rfft(content)
     power = transform.copy()
-    yield one.loss[: reach + 1]
     for order in range(2, orders + 1):
         power *= transform
         cells = min(order * one.highest, reach) + 1
