@@ -106,6 +106,26 @@ def measured(
     return seen & possible
 
 
+def scattering_angles(
+    q: np.ndarray, energy_transfer: np.ndarray, fixed_energy: float, geometry: Geometry
+) -> np.ndarray:
+    """Return 2θ in degrees at points (|Q|, E), shape (q, energy).
+
+    Points that no angle reaches get the nearest, 0 or 180; NaN if E < 0 of a neutron.
+
+    Parameters
+    ----------
+    q, energy_transfer
+        |Q| in Å⁻¹ and E in meV, shapes (q,) and (energy,).
+    fixed_energy, geometry
+        E_i (direct) or E_f (indirect) in meV.
+    """
+    ki, kf = (wavenumber(x) for x in incident_and_final(energy_transfer, fixed_energy, geometry))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = (ki**2 + kf**2 - np.asarray(q, dtype=float)[:, None] ** 2) / (2 * ki * kf)
+    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+
 def wavevector_sigma(
     q: np.ndarray,
     energy_transfer: np.ndarray,

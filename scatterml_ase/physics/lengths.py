@@ -7,6 +7,7 @@ The table and what it lacks are in :mod:`~scatterml_ase.physics.nuclides`, mixes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -140,7 +141,9 @@ def _cross_sections(
 
 
 def _tabulated_cross_section(kind: str, name: str) -> float:
-    value: float | None = getattr(nuclide(name), f"{kind}_cross_section")
+    value: float | None = None
+    with suppress(InputError):  # lengths of elements without any may be the user's own
+        value = getattr(nuclide(name), f"{kind}_cross_section")
     if value is None:
         raise InputError(
             explain(

@@ -140,6 +140,21 @@ class SqwMap(Result):
         mask = self.mask & np.isfinite(factor)
         return replace(self, **self._times(factor), mask=mask, ki_over_kf=applied)
 
+    def scaled(self, factor: np.ndarray | float, told: Mapping[str, Any] | None = None) -> Self:
+        """Return the map times a factor of each bin, with its error and parts.
+
+        Parameters
+        ----------
+        factor
+            Shape (q, energy) or what broadcasts to it; bins where it is not finite count as not
+            measured.
+        told
+            What is added to the provenance.
+        """
+        mask = self.mask & np.isfinite(factor)
+        known = {**self.provenance, **(told or {})}
+        return replace(self, **self._times(factor), mask=mask, provenance=known)
+
     def rebinned(
         self,
         q: np.ndarray | None = None,
