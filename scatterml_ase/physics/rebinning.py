@@ -176,18 +176,20 @@ def _cell_overlaps(
     """Yield ring, energy, q and mean length shared; the borders have shape (ring, energy + 1)."""
     possible = np.isfinite(inner + outer)
     ring, energy = np.nonzero(possible[:, 1:] & possible[:, :-1])
-    lines = [line[ring, energy + k] for line in (inner, outer) for k in (0, 1)]
-    first = np.searchsorted(q_edges, np.minimum(lines[0], lines[1]), side="right") - 1
-    last = np.searchsorted(q_edges, np.maximum(lines[2], lines[3]), side="left")
-    for k in range(int(np.max(last - first, initial=0))):
-        q = first + k
-        chosen = np.flatnonzero((q >= 0) & (q < last) & (q < len(q_edges) - 1))
-        near = [line[chosen] for line in lines]
-        length = _left_of(q_edges[q[chosen] + 1], near) - _left_of(q_edges[q[chosen]], near)
-        yield ring[chosen], energy[chosen], q[chosen], length
+    lines = np.array([line[ring, energy + k] for line in (inner, outer) for k in (0, 1)])
+    first = np.searchsorted(q_edges, lines[:2].min(axis=0), side="right") - 1
+    last = np.searchsorted(q_edges, lines[2:].max(axis=0), side="left")
+    q, last = np.maximum(first, 0), np.minimum(last, len(q_edges) - 1)
+    below = _left_of(q_edges[q], lines)
+    while len(kept := np.flatnonzero(q < last)):
+        ring, energy, q, last, below = (x[kept] for x in (ring, energy, q, last, below))
+        lines = lines[:, kept]
+        up_to = _left_of(q_edges[q + 1], lines)
+        yield ring, energy, q, up_to - below
+        q, below = q + 1, up_to
 
 
-def _left_of(q: np.ndarray, lines: list[np.ndarray]) -> np.ndarray:
+def _left_of(q: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Return how much of each cell lies below q: its mean length over the energy bin."""
     inner, outer = lines[:2], lines[2:]
     return _positive_mean(q - inner[0], q - inner[1]) - _positive_mean(q - outer[0], q - outer[1])
