@@ -44,12 +44,15 @@ class PhononDOS(Result):
     partial
         The share of each atom (its squared eigenvector), in 1/meV, shape (atom, energy); sums to
         the total. None if no eigenvectors were at hand.
+    error
+        Standard deviation of the total in 1/meV, shape (energy,), if known.
     """
 
     crystal: Crystal
     energy_edges: np.ndarray = array("energy+1", unit="{energy}")
     total: np.ndarray = array("energy", unit="1/{energy}")
     partial: np.ndarray | None = array("atom", "energy", unit="1/{energy}", default=None)
+    error: np.ndarray | None = array("energy", unit="1/{energy}", default=None)
 
     signal: ClassVar[str] = "total"
     axes: ClassVar[tuple[str, ...]] = ("energy_edges",)
@@ -118,6 +121,8 @@ class PhononDOS(Result):
     def broadened(self, fwhm: np.ndarray | float) -> Self:
         """Return the DOS broadened by a Gaussian; integrals stay what they are.
 
+        An error is lost: how those of neighbouring bins go together is not known.
+
         Parameters
         ----------
         fwhm
@@ -135,7 +140,7 @@ class PhononDOS(Result):
         matrix = physics.broadening_matrix(self.energy_edges, values)
         spread = (matrix / self.widths[:, None]) * self.widths  # densities in and out
         partial = None if self.partial is None else self.partial @ spread.T
-        return replace(self, total=spread @ self.total, partial=partial)
+        return replace(self, total=spread @ self.total, partial=partial, error=None)
 
     def thermal(
         self, temperatures: np.ndarray | Sequence[float] | float | None = None
@@ -181,7 +186,7 @@ class PhononDOS(Result):
         orientation: Literal["horizontal", "vertical"] = "horizontal",
         species: bool = True,
     ) -> Axes:
-        """Draw the total DOS and, filled, that of each species; return the axes.
+        """Draw the total DOS, with a band for its error, and, filled, that of each species.
 
         Parameters
         ----------

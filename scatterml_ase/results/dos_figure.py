@@ -37,6 +37,8 @@ def draw_dos(dos: PhononDOS, ax: Axes | None, *, vertical: bool, species: bool) 
     else:
         _fill(ax, dos, dos.total, vertical=vertical, color=PALETTE[0], alpha=0.25)
     _line(ax, dos, dos.total, vertical=vertical, color=INK, lw=1.3, label="total")
+    if dos.error is not None:
+        _band(ax, dos, vertical=vertical)
     if len(curves) > 1:
         ax.legend(frameon=False, fontsize="small", handlelength=1.2)
     _label_axes(ax, dos, vertical=vertical)
@@ -47,6 +49,12 @@ def _fill(ax: Axes, dos: PhononDOS, values: np.ndarray, *, vertical: bool, **sty
     fill = ax.fill_betweenx if vertical else ax.fill_between
     energies, outline = _outline(dos, values)
     fill(energies, 0, outline, linewidth=0, **style)
+
+
+def _band(ax: Axes, dos: PhononDOS, *, vertical: bool) -> None:
+    fill = ax.fill_betweenx if vertical else ax.fill_between
+    energies, low = _outline(dos, dos.total - dos.error)
+    fill(energies, low, _outline(dos, dos.total + dos.error)[1], color=INK, alpha=0.2, linewidth=0)
 
 
 def _line(ax: Axes, dos: PhononDOS, values: np.ndarray, *, vertical: bool, **style: Any) -> None:
