@@ -63,9 +63,11 @@ def bin_integrals(
     """
     fine, owner = _refined(np.asarray(edges, dtype=float), temperature)
     odd, even = (np.diff(x, axis=-1) for x in _primitives(fine, frequencies, fwhm))
-    weight = _thermal_weight(fine, temperature)
-    slope = np.diff(weight) / np.diff(fine)
-    offset = weight[:-1] - slope * fine[:-1]
+    low, high = _thermal_weight(fine[:-1], temperature), _thermal_weight(fine[1:], temperature)
+    middle = (fine[1:] + fine[:-1]) / 2
+    slope = (high - low) / np.diff(fine)
+    mean = (low + 4 * _thermal_weight(middle, temperature) + high) / 6
+    offset = mean - slope * middle
     content = (slope + 0.5) * odd + offset * even
     return np.add.reduceat(content, np.flatnonzero(np.diff(owner, prepend=-1)), axis=-1)
 
@@ -135,11 +137,9 @@ def _refined(edges: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndar
         crossing = (edges[:-1] < 0) & (edges[1:] > 0)
         widest[crossing | (nearest < _REACH * thermal)] = _FINE * thermal
     counts = np.maximum(1, np.ceil(np.diff(edges) / widest)).astype(int)
-    pieces = [
-        np.linspace(low, high, count, endpoint=False)
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
-    ]
-    points = np.concatenate([*pieces, edges[-1:]])
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    steps = np.repeat(np.diff(edges) / counts, counts)
+    points = np.append(np.repeat(edges[:-1], counts) + number * steps, edges[-1])
     if edges[0] < 0 < edges[-1]:
         points = np.union1d(points, [0.0])
     return points, np.searchsorted(edges, points[:-1], side="right") - 1

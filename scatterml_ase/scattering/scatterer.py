@@ -170,7 +170,7 @@ def warn_of_imaginary_modes(share: float, *, stacklevel: int = 4) -> None:
     if share > 0:
         warn(
             explain(
-                f"{100 * share:.2g} % of the sampled modes are imaginary",
+                f"{100 * share:.3g} % of the sampled modes are imaginary",
                 "they have no energy to appear at and are left out of S(Q, E)",
                 "Relax more tightly, use a larger supercell, or displace the crystal along such a "
                 "mode to find its stable structure",

@@ -1,0 +1,345 @@
+"""Planes and grids of a single crystal are one-phonon scattering, bin by bin."""
+
+import re
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from scatterml_ase.errors import InputError, StabilityWarning
+from scatterml_ase.physics import unit_cell
+from scatterml_ase.physics.orientation import Orientation
+from scatterml_ase.physics.star_folding import fold
+from scatterml_ase.results.sqw_grid import SqwGrid
+from scatterml_ase.scattering.grid import GridScattering
+from scatterml_ase.scattering.instruments import Instrument
+from scatterml_ase.scattering.one_phonon import one_phonon
+from scatterml_ase.scattering.path import PathScattering
+from scatterml_ase.scattering.plane import PlaneScattering
+from scatterml_ase.testing import check_analyzer, check_result
+from scatterml_ase.units import BOLTZMANN
+
+ENERGIES = np.linspace(-60, 120, 46)
+PLANE = PlaneScattering(
+    300.0,
+    axes=((1, 1, 0), (0, 0, 1)),
+    ranges=((-2, 2), (-1, 3)),
+    bins=(8, 10),
+    energy_edges=ENERGIES,
+    energy_fwhm=0.0,
+    progress=False,
+)
+GRID = GridScattering(
+    300.0,
+    ranges=((-2, 2), (-1, 1), (-1, 2)),
+    bins=(8, 5, 6),
+    energy_edges=ENERGIES,
+    progress=False,
+)
+
+
+def by_hand(force_constants, plane, **options):
+    """S at every bin's centre: a histogram of its own modes, none shared, (energy, x, y)."""
+    hkl = plane.q_reduced.reshape(-1, 3)
+    found = one_phonon(force_constants, hkl, 300.0, reduced=True, **options)
+    counts = [
+        np.histogram(np.concatenate([e, -e]), ENERGIES, weights=np.concatenate([loss, gain]))[0]
+        for e, loss, gain in zip(found.frequencies, found.loss, found.gain, strict=True)
+    ]
+    density = np.array(counts).T / np.diff(ENERGIES)[:, None]
+    return density.reshape(plane.intensity.shape)
+
+
+@pytest.mark.parametrize("crystal", ["zincblende", "wurtzite"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scattering_lengths": {0: 7.0 - 2.0j}},  # equivalent atoms of wurtzite differ
+        {"displacements": "uneven"},
+    ],
+    ids=["symmetric", "one complex length", "uneven displacements"],
+)
+def test_a_plane_is_one_phonon_scattering_at_the_centres_of_its_bins(crystal, options, request):
+    """Sharing wavevectors among equivalent ones changes nothing, also where symmetry is broken."""
+    force_constants = request.getfixturevalue(crystal)
+    if "displacements" in options:
+        tensors = np.tile(0.004 * np.eye(3), (len(force_constants.crystal), 1, 1))
+        tensors[0, 0, 0] = 0.03
+        options = {"displacements": tensors}
+    plane = replace(PLANE, **options)(force_constants)
+    expected = by_hand(force_constants, plane, **options)
+    known = plane.mask
+    np.testing.assert_allclose(
+        plane.intensity[known], expected[known], rtol=0, atol=1e-10 * expected[known].max()
+    )
+    assert known.mean() > 0.9
+
+
+def test_symmetry_saves_most_wavevectors(zincblende):
+    plane = replace(PLANE, bins=(40, 40))(zincblende)
+    assert plane.points == 1600
+    assert plane.wavevectors < 60
+    none = replace(PLANE, bins=(40, 40), symmetry=False)(zincblende)
+    assert none.wavevectors > 2 * plane.wavevectors  # what differs by lattice vectors is one yet
+    np.testing.assert_allclose(
+        plane.intensity, none.intensity, rtol=0, atol=1e-10 * np.nanmax(none.intensity)
+    )
+
+
+def test_folding_keeps_every_vector_equivalent_to_itself(wurtzite):
+    rotations = wurtzite.symmetry_operations.rotations
+    hkl = np.random.default_rng(0).integers(-20, 20, size=(300, 3)) / 8
+    folded = fold(hkl, rotations, inversion=True)
+    reciprocal = wurtzite.crystal.reciprocal_cell
+    np.testing.assert_allclose(  # a rotation
+        np.linalg.norm(folded.images @ reciprocal, axis=1), np.linalg.norm(hkl @ reciprocal, axis=1)
+    )
+    shifts = folded.images - folded.q_reduced[folded.solution]
+    np.testing.assert_allclose(shifts, np.rint(shifts), atol=1e-12)
+    mesh = wurtzite.mesh_modes((8, 8, 8), eigenvectors=False)
+    assert len(folded.q_reduced) <= len(mesh.q_reduced)
+    assert folded.counts.sum() == 300
+
+
+def test_detailed_balance_between_slices(zincblende):
+    """A slice of gain is the slice of loss times exp(−E/kT), but for the width of the slice."""
+    loss, gain = (
+        replace(PLANE, energy_edges=None, energy=pair)(zincblende)
+        for pair in ((38.0, 42.0), (-42.0, -38.0))
+    )
+    assert np.nanmax(gain.intensity) > 0
+    factor = np.exp(-40 / (BOLTZMANN * 300))
+    np.testing.assert_allclose(gain.intensity, loss.intensity * factor, rtol=0.09)  # exp(2 meV/kT)
+
+
+def test_a_turned_or_shifted_crystal_shows_the_same_plane(zincblende):
+    rotation = Rotation.from_rotvec([0.4, -0.9, 0.3]).as_matrix()
+    crystal = zincblende.crystal
+    turned = replace(
+        zincblende,
+        crystal=replace(
+            crystal,
+            cell=crystal.cell @ rotation.T,
+            scaled_positions=crystal.scaled_positions + np.array([0.13, 0.4, -0.27]),
+        ),
+        blocks=rotation @ zincblende.blocks @ rotation.T,
+    )
+    options = replace(PLANE, cell=[[-1, 1, 1], [1, -1, 1], [1, 1, -1]], energy_fwhm=3.0)
+    one, two = options(zincblende), options(turned)
+    np.testing.assert_allclose(
+        two.intensity, one.intensity, rtol=0, atol=1e-6 * np.nanmax(one.intensity)
+    )
+
+
+def test_conventional_and_primitive_units_name_the_same_points(zincblende):
+    plane = PLANE(zincblende)
+    matrix = plane.transformation
+    u, v = (tuple(unit_cell.to_primitive(axis, matrix)) for axis in PLANE.axes)
+    again = replace(PLANE, cell="primitive", axes=(u, v))(zincblende)
+    np.testing.assert_allclose(again.q_reduced, plane.q_reduced, atol=1e-12)
+    np.testing.assert_allclose(
+        again.intensity, plane.intensity, rtol=0, atol=1e-9 * np.nanmax(plane.intensity)
+    )
+
+
+def test_thick_planes_and_wide_bins_are_means(zincblende):
+    """Samples of a bin lie within it, and the mean of what they give is its intensity."""
+    smooth = replace(PLANE, energy_fwhm=4.0, energy_edges=None, energy=(30.0, 40.0))
+    thick = replace(smooth, thickness=0.2, samples=(2, 1, 2))(zincblende)
+    fine = replace(smooth, bins=(16, 10))
+    normal = np.array([1, -1, 0]) / np.sqrt(2) / (2 * np.pi / 4.35)
+    parts = [
+        replace(fine, origin=tuple(shift * normal))(zincblende).intensity for shift in (-0.05, 0.05)
+    ]
+    mean = np.mean(parts, axis=0).reshape(1, 8, 2, 10).mean(axis=2)
+    np.testing.assert_allclose(thick.intensity, mean, rtol=0, atol=1e-9 * np.nanmax(mean))
+    assert thick.points == 4 * 80
+
+
+def test_an_instrument_shows_what_turning_the_crystal_reaches(zincblende):
+    """More is seen the further the crystal turns; by u and v or by its UB matrix alike."""
+    custom = Instrument.custom([(3, 60)], relative_energy_fwhm=0.03)
+    options = replace(
+        PLANE, energy_edges=None, energy=(28.0, 32.0), energy_fwhm=None,
+        instrument=custom, incident_energy=90.0, bins=(20, 20),
+    )  # fmt: skip
+    free = options(zincblende)
+    narrow, wide = (replace(options, psi=psi)(zincblende) for psi in ((0, 30), (0, 90)))
+    assert narrow.mask.sum() < wide.mask.sum() < free.mask.sum() < free.mask.size
+    assert not (narrow.mask & ~wide.mask).any()
+    assert free.points == free.mask.sum()  # nothing else is calculated
+    reciprocal = 2 * np.pi / 4.35 * np.eye(3)
+    ub = Orientation.from_vectors((1, 1, 0), (0, 0, 1), reciprocal).ub
+    told = replace(options, psi=(0, 30), orientation=ub)(zincblende)
+    np.testing.assert_array_equal(told.mask, narrow.mask)
+    np.testing.assert_allclose(told.kinematics["ub"], ub, atol=1e-12)
+    np.testing.assert_allclose(
+        narrow.intensity[narrow.mask], free.intensity[narrow.mask], rtol=1e-9
+    )
+
+
+def test_a_grid_in_slabs_is_the_grid_in_one(zincblende, tmp_path):
+    one = GRID.write(zincblende, tmp_path / "one.nxs")
+    layer = 8 * 5 * (40 * 45 + 400)
+    small = (150_000_000 + 2.5 * layer) / 2**30
+    many = replace(GRID, memory=small).write(zincblende, tmp_path / "many.nxs")
+    assert many.facts["wavevectors"] > one.facts["wavevectors"]  # there were several slabs
+    np.testing.assert_allclose(many[...], one[...], rtol=0, atol=1e-10 * np.nanmax(one[...]))
+    assert one.shape == one[...].shape == (8, 5, 6, 45)
+    np.testing.assert_array_equal(one[2, :, 3], one[...][2, :, 3])
+    np.testing.assert_array_equal(one[..., 7], one[...][..., 7])
+    assert {path.name for path in tmp_path.iterdir()} == {"one.nxs", "many.nxs"}
+
+
+def test_a_plane_of_a_grid_is_that_plane(zincblende, tmp_path):
+    grid = SqwGrid.open(GRID.write(zincblende, tmp_path / "grid.nxs").path)
+    plane = grid.plane("y", (-0.1, 0.1), (-60, 120))
+    check_result(plane)
+    direct = replace(
+        PLANE, axes=((1, 0, 0), (0, 0, 1)), ranges=((-2, 2), (-1, 2)), bins=(8, 6),
+        energy_fwhm=None,
+    )(zincblende)  # fmt: skip
+    np.testing.assert_allclose(
+        plane.intensity, direct.intensity, rtol=0, atol=1e-10 * np.nanmax(direct.intensity)
+    )
+    assert plane.thickness == pytest.approx(0.4 * 2 * np.pi / 4.35)
+    both = grid.plane("y", (-0.1, 0.5), (30, 40))
+    np.testing.assert_allclose(both.origin, [0, 0.2, 0], atol=1e-12)
+    assert both.energy_transfer[[0, -1]] == pytest.approx([28, 40])
+
+
+def test_grids_are_laid_out_as_mantid_reads_them(zincblende, tmp_path):
+    path = GRID.write(zincblende, tmp_path / "grid.nxs").path
+    with h5py.File(path) as file:
+        data = file["MDHistoWorkspace/data"]
+        names = [data[f"D{k}"].attrs["long_name"].decode() for k in range(4)]
+        units = [data[f"D{k}"].attrs["units"].decode() for k in range(4)]
+        assert data["signal"].attrs["axes"] == b"D3:D2:D1:D0"
+        assert data["signal"].shape == data["errors_squared"].shape == (45, 6, 5, 8)
+        np.testing.assert_array_equal(np.isnan(data["signal"][()]), data["mask"][()] == 1)
+    assert names == ["[H,0,0]", "[0,K,0]", "[0,0,L]", "DeltaE"]
+    assert units == ["r.l.u."] * 3 + ["meV"]
+
+
+def test_a_grid_that_fails_leaves_no_file(zincblende, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scatterml_ase.scattering.grid.point_spectra", fail)
+    with pytest.raises(KeyboardInterrupt):
+        GRID.write(zincblende, tmp_path / "grid.nxs")
+    assert not list(tmp_path.iterdir())
+
+
+def test_imaginary_modes_are_counted(zincblende):
+    """Of unstable force constants all modes are imaginary where the stable ones were real."""
+    unstable = replace(zincblende, blocks=-zincblende.blocks)
+    options = replace(PLANE, displacements=np.zeros((2, 3, 3)), bins=(3, 3))
+    with pytest.warns(StabilityWarning, match="100 % of the sampled modes are imaginary"):
+        plane = options(unstable)
+    assert plane.imaginary_modes == 6 * 9
+    assert plane.imaginary_share == 1.0
+    elastic = (ENERGIES[:-1] <= 0) & (ENERGIES[1:] >= 0)
+    assert not plane.mask[elastic].any()
+
+
+def test_damped_modes_keep_their_first_moment(zincblende):
+    """Along a path: ∫ E S dE is the same with wide lines as with sharp ones."""
+    far = np.geomspace(151, 5000, 120)
+    edges = np.concatenate([-far[::-1], np.linspace(-150, 150, 601), far])
+    centres = (edges[1:] + edges[:-1]) / 2
+    path = PathScattering(300.0, path="XK", zone=(1, 0, 1), points=4, energy_edges=edges,
+                          energy_fwhm=0.0)  # fmt: skip
+    sharp = path(zincblende)
+    damped = replace(path, linewidths=3.0)(zincblende)
+    assert np.nanmax(damped.intensity) < 0.5 * np.nanmax(sharp.intensity)
+    weights = centres * np.diff(edges)
+    moments = [np.nansum(sqw.intensity * weights, axis=1) for sqw in (sharp, damped)]
+    np.testing.assert_allclose(moments[1], moments[0], rtol=5e-3)
+
+
+def test_damped_planes_are_damped_paths(zincblende):
+    """The same points, with widths by branch and by a function, give the same spectra."""
+    widths = np.array([1.0, 1.0, 2.0, 3.0, 3.0, 4.0])
+    line = replace(PLANE, bins=(8, 1), ranges=((-2, 2), (0, 1)), linewidths=widths)
+    plane = line(zincblende)
+    by_function = replace(line, linewidths=lambda q, energies: widths + 0 * energies)(zincblende)
+    np.testing.assert_allclose(by_function.intensity, plane.intensity, rtol=1e-12)
+    ends = plane.hkl[[0, -1], 0]
+    path = PathScattering(300.0, path=ends, points=8, energy_edges=ENERGIES, energy_fwhm=0.0,
+                          cell="conventional", linewidths=widths)(zincblende)  # fmt: skip
+    np.testing.assert_allclose(path.q_reduced, plane.q_reduced[:, 0], atol=1e-12)
+    np.testing.assert_allclose(path.intensity, plane.intensity[:, :, 0].T, rtol=1e-6, atol=1e-6)
+
+
+def test_planes_and_their_analyzer_keep_their_contracts(zincblende):
+    plane = PLANE(zincblende)
+    check_result(plane)
+    check_analyzer(PLANE, zincblende)
+    per_cell = plane.per("cell")
+    np.testing.assert_allclose(per_cell.intensity, 2 * plane.intensity)
+    slice_ = plane.at(41.0)
+    assert slice_.energy_transfer.tolist() == [40.0, 44.0]
+    np.testing.assert_array_equal(slice_.intensity[0], plane.intensity[25])
+
+
+def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
+    ax = PLANE(zincblende).plot(energy=41.0)
+    assert ax.get_aspect() == pytest.approx(1 / np.sqrt(2))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("[H, H, 0] (r.l.u.)", "[0, 0, L] (r.l.u.)")
+    ax = replace(PLANE, axes=((1, 0, 0), (0, 1, 0)))(wurtzite).plot(energy=41.0)  # 60°
+    assert ax.get_aspect() == pytest.approx(np.sqrt(3) / 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": -1.0}, "temperature"),
+        ({"energy": (1.0, 2.0)}, "both energy and energy_edges"),
+        ({"energy_edges": None}, "no energy is given"),
+        ({"energy_edges": None, "energy": (2.0, 1.0)}, "energy are no bin edges"),
+        ({"axes": ((1, 0, 0), (2, 0, 0))}, "independent directions"),
+        ({"axes": ((1, 0, 0),)}, "independent directions"),
+        ({"ranges": ((1, 0), (0, 1))}, "axis 1 has the range"),
+        ({"bins": (0, 3)}, "axis 1 has 0 bins"),
+        ({"origin": (0, 0)}, "no point of reciprocal space"),
+        ({"samples": (1, 0, 1)}, "cannot be taken"),
+        ({"thickness": -1.0}, "no thickness"),
+        ({"cell": "cubic"}, "not known"),
+        ({"psi": (0, 90)}, "without an instrument"),
+        ({"orientation": ((1, 0, 0), (0, 1, 0))}, "without psi"),
+        ({"linewidths": -1.0}, "linewidths go down to -1"),
+        ({"linewidths": [1.0, 2.0]}, "do not fit modes"),
+        (
+            {"instrument": "ARCS", "incident_energy": 80.0, "ranges": ((0, 0.1), (0, 0.1))},
+            "measures none of the bins",
+        ),
+        (
+            {"instrument": "ARCS", "incident_energy": 80.0, "psi": (0, 0), "bins": (2, 2)},
+            "no angle psi",
+        ),
+        (
+            {"instrument": "ARCS", "incident_energy": 80.0, "psi": (0, 1), "orientation": [1, 2]},
+            "orientation of shape",
+        ),
+    ],
+)
+def test_bad_input_is_explained(zincblende, options, message):
+    with pytest.raises(InputError, match=message):
+        replace(PLANE, **options)(zincblende)
+
+
+def test_what_cannot_become_or_be_a_grid_is_explained(zincblende, tmp_path):
+    with pytest.raises(InputError, match="does not suffice for a layer of 8 × 5 bins"):
+        replace(GRID, memory=0.001).write(zincblende, tmp_path / "grid.nxs")
+    (tmp_path / "other.nxs").write_text("no HDF5")
+    with pytest.raises(InputError, match=re.escape("Cannot read the grid")):
+        SqwGrid.open(tmp_path / "other.nxs")
+    grid = GRID.write(zincblende, tmp_path / "grid.nxs")
+    with pytest.raises(InputError, match="no axis of the grid"):
+        grid.plane("energy", (0, 1), (0, 1))
+    with pytest.raises(InputError, match="No bin of z lies in"):
+        grid.plane("z", (5, 6), (0, 10))
