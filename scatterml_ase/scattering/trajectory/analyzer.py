@@ -11,9 +11,10 @@ from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.physics.correlations import finest_width
 from scatterml_ase.physics.running_average import FEWEST_BLOCKS, RunningAverage
 from scatterml_ase.results.base import Result
+from scatterml_ase.scattering.trajectory.frames import Frame, TrajectoryFrames
 
 if TYPE_CHECKING:
-    from scatterml_ase.scattering.trajectory.frames import Frame, Source, TrajectoryFrames
+    from scatterml_ase.scattering.trajectory.reading import Source
     from scatterml_ase.scattering.trajectory.simulated_crystal import UnitCell
 
 _ENOUGH = 0.21
@@ -100,8 +101,6 @@ def analyze_trajectory(trajectory: Source, *analyzers: TrajectoryAnalyzer) -> tu
     InputError
         As the analyzers do, or if they disagree on the frames.
     """
-    from scatterml_ase.scattering.trajectory.frames import TrajectoryFrames
-
     shared = {(a.timestep, a.remove_drift) for a in analyzers}
     if len(shared) != 1:
         what = f"The analyzers have {len(shared)} sets of (timestep, remove_drift)"

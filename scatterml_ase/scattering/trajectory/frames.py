@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +12,11 @@ from ase.units import fs, kB
 from tqdm import tqdm
 
 from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
+from scatterml_ase.scattering.trajectory.reading import Clock, Source, open_trajectory
 
 _SAME_CELL = 1e-5  # relative
-_REGULAR = 1e-3  # of a time step
 _UNSAFE_JUMP = 0.4  # of the cell: beyond half of it the direction of a jump is not known
 _CONSISTENT = (0.6, 1.05)  # displacement per time over velocity, root mean square
-_TIME_KEYS = ("time", "Time")
-
-Source = str | Path | Iterable[Atoms]
 
 
 class Frame(NamedTuple):
@@ -66,15 +62,14 @@ class TrajectoryFrames:
         remove_drift: bool = True,
         progress: bool = False,
     ) -> None:
-        self._frames, self._total, described = _open(source)
-        self.name = str(source) if isinstance(source, str | Path) else "frames in memory"
-        self.first = _first(self._frames, self.name)
-        self.timestep = _check_timestep(timestep, described, self.first)
+        self._source = open_trajectory(source, timestep)
+        self.first = self._source.first
+        self.timestep = self._source.timestep
         self.remove_drift = remove_drift
         self.progress = progress
         self.masses = self.first.get_masses()
         self.cell = self.first.cell.array.copy()
-        self.has_velocities = _has_velocities(self.first)
+        self.has_velocities = self.first.has("momenta") and bool(np.any(self.first.get_momenta()))
         self.count = 0
         self._squares = np.zeros(2)  # Σ displacement², Σ velocity² between and at frames
         self._kinetic = 0.0
@@ -83,22 +78,21 @@ class TrajectoryFrames:
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames; afterwards warn of what they have in common."""
         inverse = np.linalg.inv(self.cell)
-        before = scaled = self.first.positions @ inverse
+        scaled = self.first.positions @ inverse
         start = self._centre(scaled)
-        clock = _Clock()
+        clock = Clock()
         bar = tqdm(
-            chain([self.first], self._frames),
+            chain([self.first], self._source.others),
             desc="Trajectory",
             unit=" frames",
-            total=self._total,
+            total=self._source.total,
             disable=not self.progress,
         )
         for atoms in bar:
             self._check_same(atoms)
             clock.check(atoms, self.count)
-            moved = atoms.positions @ inverse - before
+            moved = atoms.positions @ inverse - scaled
             moved -= np.rint(moved)
-            before = before + moved
             scaled = scaled + moved
             velocities = self._velocities(atoms)
             self._measure(moved, velocities)
@@ -108,17 +102,21 @@ class TrajectoryFrames:
         self._warn()
 
     @property
+    def tells_temperature(self) -> bool:
+        """Whether a kinetic temperature follows from the frames."""
+        return self.has_velocities and len(self.masses) > 1
+
+    @property
     def temperature(self) -> float | None:
         """Mean kinetic temperature in K, without the centre of mass; None without velocities."""
-        degrees = 3 * len(self.masses) - 3
-        if not self.has_velocities or self.count == 0 or degrees <= 0:
+        if not self.tells_temperature or self.count == 0:
             return None
-        return float(self._kinetic / self.count / degrees / kB)
+        return float(self._kinetic / self.count / (3 * len(self.masses) - 3) / kB)
 
     def provenance(self) -> dict[str, Any]:
         """Return what was read."""
         return {
-            "trajectory": Path(self.name).name,
+            "trajectory": self._source.name,
             "frames": self.count,
             "timestep_fs": self.timestep,
             "picoseconds": round(1e-3 * self.timestep * max(self.count - 1, 0), 6),
@@ -207,133 +205,3 @@ class TrajectoryFrames:
                 AccuracyWarning,
                 stacklevel=5,
             )
-
-
-class _Clock:
-    """Checks that frames which tell their time come at equal steps."""
-
-    def __init__(self) -> None:
-        self._last: float | None = None
-        self._step: float | None = None
-
-    def check(self, atoms: Atoms, index: int) -> None:
-        """Compare the step to this frame with the first step."""
-        now = _time_of(atoms)
-        if now is not None and self._last is not None:
-            step = now - self._last
-            self._step = step if self._step is None else self._step
-            if not step > 0 or abs(step - self._step) > _REGULAR * abs(self._step):
-                raise InputError(
-                    explain(
-                        f"Frame {index} comes {step:g} after the one before, the second one "
-                        f"{self._step:g} after the first",
-                        "a spectrum needs frames at equal steps of time",
-                        "Write frames at equal intervals, or give those that are: frames[::n]",
-                    )
-                )
-        self._last = now
-
-
-def _open(source: Source) -> tuple[Iterator[Atoms], int | None, float | None]:
-    """Return the frames, how many if that is cheap to know, and the time step in fs if told."""
-    if isinstance(source, Atoms):
-        what, why = "One structure is no trajectory", "dynamics is in how frames follow another"
-        raise InputError(explain(what, why, "Give a list of Atoms, or a file of many frames"))
-    if isinstance(source, str | Path):
-        return _open_file(Path(source))
-    described = _described_step(getattr(source, "description", None))
-    total = len(source) if isinstance(source, Sized) else None
-    return iter(source), total, described
-
-
-def _open_file(path: Path) -> tuple[Iterator[Atoms], int | None, float | None]:
-    from ase.io import iread
-    from ase.io.formats import UnknownFileTypeError, filetype
-    from ase.io.trajectory import Trajectory
-
-    if not path.is_file():
-        fix = "Check the name; it is taken as it stands from the current folder"
-        raise InputError(explain(f"There is no file {str(path)!r}", "nothing to read", fix))
-    try:
-        if filetype(str(path)) == "traj":
-            with Trajectory(path) as reader:
-                described = _described_step(getattr(reader, "description", None))
-                return _readable(_read_traj(path), path), len(reader), described
-        return _readable(iter(iread(path, index=":")), path), None, None
-    except (UnknownFileTypeError, OSError, ValueError) as error:
-        what = f"Cannot read {str(path)!r} as a trajectory"
-        fix = "Give .traj, .extxyz or another format that ASE reads"
-        raise InputError(explain(what, str(error) or type(error).__name__, fix)) from error
-
-
-def _read_traj(path: Path) -> Iterator[Atoms]:
-    from ase.io.trajectory import Trajectory
-
-    with Trajectory(path) as reader:
-        yield from reader
-
-
-def _readable(frames: Iterator[Atoms], path: Path) -> Iterator[Atoms]:
-    """Yield what a reader of ASE yields, and explain what it raises, which may be anything."""
-    index = 0
-    while True:
-        try:
-            atoms = next(frames)
-        except StopIteration:
-            return
-        except Exception as error:
-            why = str(error) or type(error).__name__
-            fix = "Repair the file, or pass the frames before it as a list"
-            raise InputError(explain(f"Cannot read frame {index} of {path}", why, fix)) from error
-        yield atoms
-        index += 1
-
-
-def _first(frames: Iterator[Atoms], name: str) -> Atoms:
-    first = next(frames, None)
-    if not isinstance(first, Atoms) or len(first) == 0:
-        what = f"{name} has no frame with atoms"
-        raise InputError(explain(what, "there is nothing to follow", "Give Atoms, one per moment"))
-    if not first.pbc.all() or first.cell.rank < 3:
-        raise InputError(
-            explain(
-                f"The trajectory has pbc={first.pbc.tolist()} and a cell of rank {first.cell.rank}",
-                "the wavevectors that fit a trajectory are those of its periodic cell",
-                "Set cell and pbc=True on every frame",
-            )
-        )
-    return first
-
-
-def _check_timestep(timestep: float | None, described: float | None, first: Atoms) -> float:
-    step = described if timestep is None else timestep
-    if step is None:
-        key = next((key for key in _TIME_KEYS if key in first.info), None)
-        hint = f" (atoms.info[{key!r}] is there, but not its unit)" if key else ""
-        raise InputError(
-            explain(
-                "The trajectory does not say how far its frames are apart in time" + hint,
-                "energies follow from it",
-                "Give timestep= in fs, between frames: step of the simulation times interval",
-            )
-        )
-    if not 0 < step < np.inf:
-        what = f"timestep={step} fs is not possible"
-        raise InputError(explain(what, "frames follow one another", "Give e.g. timestep=5.0"))
-    return float(step)
-
-
-def _described_step(description: Any) -> float | None:
-    """Return the time between frames in fs that ASE's dynamics wrote into its trajectory."""
-    if not isinstance(description, dict) or "timestep" not in description:
-        return None
-    return float(description["timestep"]) * int(description.get("interval", 1)) / fs
-
-
-def _has_velocities(atoms: Atoms) -> bool:
-    return atoms.has("momenta") and bool(np.any(atoms.get_momenta()))
-
-
-def _time_of(atoms: Atoms) -> float | None:
-    value = next((atoms.info[key] for key in _TIME_KEYS if key in atoms.info), None)
-    return float(value) if isinstance(value, int | float | np.number) else None

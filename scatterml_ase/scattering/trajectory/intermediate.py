@@ -11,10 +11,8 @@ from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.intermediate import IntermediateScattering
 from scatterml_ase.scattering.trajectory.analyzer import check_segments
 from scatterml_ase.scattering.trajectory.series import CorrelationTransform
-from scatterml_ase.scattering.trajectory.wavevector_options import (
-    WavevectorOptions,
-    WavevectorSums,
-)
+from scatterml_ase.scattering.trajectory.wavevector_options import WavevectorOptions
+from scatterml_ase.scattering.trajectory.wavevector_sums import WavevectorSums
 
 if TYPE_CHECKING:
     from scatterml_ase.scattering.trajectory.frames import Frame, TrajectoryFrames

@@ -16,10 +16,8 @@ from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.scattering import view
 from scatterml_ase.scattering.trajectory.analyzer import check_segments, check_width
 from scatterml_ase.scattering.trajectory.series import SpectrumTransform
-from scatterml_ase.scattering.trajectory.wavevector_options import (
-    WavevectorOptions,
-    WavevectorSums,
-)
+from scatterml_ase.scattering.trajectory.wavevector_options import WavevectorOptions
+from scatterml_ase.scattering.trajectory.wavevector_sums import WavevectorSums
 
 if TYPE_CHECKING:
     from scatterml_ase.scattering.trajectory.frames import Frame, TrajectoryFrames
@@ -101,7 +99,7 @@ class TrajectoryScattering(WavevectorOptions):
             (kelvin,) = check_temperatures(self.temperature).ravel()[:1]
             if kelvin > 0:
                 return float(kelvin)
-        elif frames.has_velocities or self.quantum_correction == "none":
+        elif frames.tells_temperature or self.quantum_correction == "none":
             return float("nan")
         raise InputError(
             explain(

@@ -92,6 +92,30 @@ def test_the_time_step_is_read_from_the_dynamics_of_ase(tmp_path):
     assert TrajectoryFrames(path).timestep == pytest.approx(20.0)
 
 
+def test_frames_may_come_from_the_dynamics_itself():
+    """The generator changes one object on the way; nothing but the analysis keeps a frame."""
+
+    def argon():
+        atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+        atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=6.0)
+        atoms.set_velocities(np.random.default_rng(2).normal(0, 0.02, size=(4, 3)))
+        return atoms
+
+    def running(atoms):
+        dynamics = VelocityVerlet(atoms, 10 * fs)
+        for _ in dynamics.irun(39):
+            yield atoms
+
+    analyzer = TrajectoryDOS(timestep=10.0, energy_fwhm=80.0, **QUIET)
+    kept = [atoms.copy() for atoms in running(argon())]
+    np.testing.assert_array_equal(analyzer(running(argon())).total, analyzer(kept).total)
+
+
+def test_one_atom_has_no_temperature_of_its_own():
+    with pytest.raises(InputError, match="There is no temperature"):
+        TrajectoryScattering(**SHORT)(wobbling(bulk("Cu", cubic=True)[:1]))
+
+
 def test_wrapped_positions_are_unwrapped_and_the_drift_is_taken_out(frames, copper):
     """The density of states from positions cannot tell them from those that were never wrapped."""
     analyzer = TrajectoryDOS(timestep=5.0, energy_fwhm=100.0, velocities="positions", **QUIET)
