@@ -9,6 +9,8 @@ import numpy as np
 from scatterml_ase.results.plotting import INK, PALETTE, UNMEASURED, new_axes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -21,7 +23,12 @@ _LIMIT = 5.0
 
 
 def draw_spectra(
-    comparison: SqwComparison, measured: SqwCut, fitted: SqwCut, ax: Axes | None
+    comparison: SqwComparison,
+    measured: SqwCut,
+    fitted: SqwCut,
+    ax: Axes | None,
+    *,
+    components: Mapping[str, SqwCut],
 ) -> Axes:
     """Draw points with error bars, the fit, and its background; see :meth:`SqwComparison.plot`."""
     ax = new_axes(ax)
@@ -35,8 +42,11 @@ def draw_spectra(
         color=INK,
         label="measured",
     )
-    name = f"{comparison.scale:.3g} × simulated + background"
-    fitted.plot(ax, color=PALETTE[1], label=name)
+    terms = [f"{comparison.scale:.3g} × simulated", *components, "background"]
+    fitted.plot(ax, color=PALETTE[1], label=" + ".join(terms))
+    for index, (name, cut) in enumerate(components.items(), start=2):
+        color = PALETTE[index % len(PALETTE)]
+        ax.plot(cut.centres, cut.intensity, color=color, linestyle=":", label=name)
     ax.plot(
         fitted.centres,
         comparison.background,

@@ -255,10 +255,11 @@ class SqwMap(Result):
         measured: SqwMap,
         *,
         background: Background = "constant",
+        components: Mapping[str, SqwMap] | None = None,
         q: tuple[float, float] | None = None,
         energy: tuple[float, float] | None = None,
     ) -> SqwComparison:
-        """Fit this simulation to a measured map: scale · simulated + background.
+        """Fit this simulation to a measured map: scale · simulated + components + background.
 
         The simulation is averaged over the measured bins, and k_f/k_i put in if it is in the
         measurement. Bins known in both count, weighted by 1/error². Broaden the simulation with
@@ -270,6 +271,9 @@ class SqwMap(Result):
             From e.g. :func:`~scatterml_ase.read_sqw`.
         background
             ``"constant"``, ``"linear"`` in energy, or ``"none"``.
+        components
+            Maps that are fitted too, each with a scale of its own, by name: multiple scattering
+            (:class:`~scatterml_ase.scattering.multiple.MultipleScattering`), another phase, a can.
         q, energy
             Ranges to fit, in the units of ``measured``; leave out the elastic line, which is not
             simulated, by ``energy``.
@@ -281,7 +285,9 @@ class SqwMap(Result):
         """
         from scatterml_ase.results.sqw_comparison import compare
 
-        return compare(self, measured, background=background, q=q, energy=energy)
+        return compare(
+            self, measured, background=background, components=components, q=q, energy=energy
+        )
 
     def plot(
         self,

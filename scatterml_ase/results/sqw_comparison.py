@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -52,6 +53,11 @@ class SqwComparison(Result):
         Of the measurement, in K.
     measured_scale, axis
         Of the measurement, as in :class:`SqwMap`.
+    components, component_names
+        What was fitted beside the simulation, such as multiple scattering: share of each in
+        ``fitted``, shape (component, q, energy), and what it is. None if nothing was.
+    component_scales, component_errors
+        Factor on each component and its standard deviation, shape (component,).
     """
 
     q: np.ndarray = array("q+1", unit="{wavevector}")
@@ -69,6 +75,12 @@ class SqwComparison(Result):
     temperature: float = float("nan")
     measured_scale: Scale = "arbitrary"
     axis: Literal["powder", "path"] = "powder"
+    components: np.ndarray | None = array(
+        "component", "q", "energy", unit="mbarn/sr/{energy}", default=None
+    )
+    component_scales: np.ndarray | None = array("component", default=None)
+    component_errors: np.ndarray | None = array("component", default=None)
+    component_names: tuple[str, ...] = ()
 
     signal: ClassVar[str] = "measured"
     axes: ClassVar[tuple[str, ...]] = ("q", "energy_transfer")
@@ -102,9 +114,13 @@ class SqwComparison(Result):
         q
             Range of Q to average over; None: all.
         """
-        measured = self._map(self.measured).cut(q=q or (self.q[0], self.q[-1]))
-        fitted = self._map(self.fitted, errors=False).cut(q=q or (self.q[0], self.q[-1]))
-        return draw_spectra(self, measured, fitted, ax)
+        limits = q or (self.q[0], self.q[-1])
+        measured = self._map(self.measured).cut(q=limits)
+        fitted = self._map(self.fitted, errors=False).cut(q=limits)
+        others = () if self.components is None else self.components
+        cuts = [self._map(values, errors=False).cut(q=limits) for values in others]
+        components = dict(zip(self.component_names, cuts, strict=True))
+        return draw_spectra(self, measured, fitted, ax, components=components)
 
     def plot_maps(self) -> Figure:
         """Draw measured map, fitted map, and their difference in standard deviations."""
@@ -131,6 +147,7 @@ def compare(
     measured: SqwMap,
     *,
     background: Background = "constant",
+    components: Mapping[str, SqwMap] | None = None,
     q: Range = None,
     energy: Range = None,
 ) -> SqwComparison:
@@ -139,27 +156,36 @@ def compare(
         what = f"background={background!r} is not known"
         fix = f"Use one of {', '.join(map(repr, _COLUMNS))}"
         raise InputError(explain(what, "it is fitted with the scale", fix))
-    expected = _on_bins_of(simulated, measured)
-    mask = expected.mask & _wanted(measured, q, energy)
+    names = tuple(components or {})
+    maps = [_on_bins_of(sqw, measured) for sqw in (simulated, *(components or {}).values())]
+    intensities = np.array([sqw.intensity for sqw in maps])
+    mask = _wanted(measured, q, energy) & np.all([sqw.mask for sqw in maps], axis=0)
     shapes = measured.energy_centres[:, None] ** np.arange(_COLUMNS[background])
-    fit = _fit(expected, measured, mask, shapes)
-    scale = float(fit.coefficients[0])
-    _warn_if_negative(scale)
-    level = shapes @ fit.coefficients[1:]
-    spread = np.sqrt(np.einsum("ei,ij,ej->e", shapes, fit.covariance[1:, 1:], shapes))
+    fit = _fit(intensities, measured, mask, shapes)
+    last = len(maps)
+    scales, errors = fit.coefficients[:last], np.sqrt(np.diag(fit.covariance))[:last]
+    for name, factor in zip(("simulation", *names), scales.tolist(), strict=True):
+        _warn_if_negative(name, factor)
+    shares = scales[:, None, None] * intensities
+    level = shapes @ fit.coefficients[last:]
+    spread = np.sqrt(np.einsum("ei,ij,ej->e", shapes, fit.covariance[last:, last:], shapes))
     return SqwComparison(
         q=measured.q,
         energy_transfer=measured.energy_transfer,
         measured=measured.intensity,
-        fitted=scale * expected.intensity + level,
+        fitted=shares.sum(axis=0) + level,
         error=measured.error,
         mask=mask,
         background=level,
         background_error=spread,
-        scale=scale,
-        scale_error=float(np.sqrt(fit.covariance[0, 0])),
+        scale=float(scales[0]),
+        scale_error=float(errors[0]),
+        components=shares[1:] if names else None,
+        component_scales=scales[1:] if names else None,
+        component_errors=errors[1:] if names else None,
+        component_names=names,
         chi2=fit.chi2 if measured.error is not None else float("nan"),
-        degrees_of_freedom=int(mask.sum()) - 1 - _COLUMNS[background],
+        degrees_of_freedom=int(mask.sum()) - len(fit.coefficients),
         temperature=measured.temperature,
         measured_scale=measured.scale,
         axis=measured.axis,
@@ -168,6 +194,7 @@ def compare(
             "measured": measured.provenance,
             "simulated": simulated.provenance,
             "background": background,
+            "components": {name: sqw.provenance for name, sqw in (components or {}).items()},
             "ranges": {"q": q, "energy": energy},
         },
     )
@@ -183,9 +210,9 @@ def _wanted(measured: SqwMap, q: Range, energy: Range) -> np.ndarray:
     return mask if measured.error is None else mask & (measured.error > 0)
 
 
-def _warn_if_negative(scale: float) -> None:
+def _warn_if_negative(name: str, scale: float) -> None:
     if scale <= 0:
-        what = f"The simulation fits with a scale of {scale:.3g}"
+        what = f"The {name} fits with a scale of {scale:.3g}"
         why = "where it is bright the measurement is dark"
         fix = "Check crystal and units, or leave out the elastic line: energy="
         warn(explain(what, why, fix), stacklevel=5)
@@ -210,8 +237,21 @@ def _on_bins_of(simulated: SqwMap, measured: SqwMap) -> SqwMap:
     return simulated.rebinned(measured.q, measured.energy_transfer)
 
 
-def _fit(expected: SqwMap, measured: SqwMap, mask: np.ndarray, shapes: np.ndarray) -> LinearFit:
+def _fit(
+    intensities: np.ndarray, measured: SqwMap, mask: np.ndarray, shapes: np.ndarray
+) -> LinearFit:
     """Fit the bins of ``mask``; without errors these follow from the scatter of the data.
+
+    Parameters
+    ----------
+    intensities
+        Of the simulation and of components, shape (map, q, energy).
+    measured
+        The measurement.
+    mask
+        Bins to fit, shape (q, energy).
+    shapes
+        Of the background, shape (energy, shape).
 
     Raises
     ------
@@ -219,7 +259,7 @@ def _fit(expected: SqwMap, measured: SqwMap, mask: np.ndarray, shapes: np.ndarra
         If too few bins are shared or the simulation is as flat as the background.
     """
     place = np.nonzero(mask)[1]
-    columns = np.column_stack([expected.intensity[mask], shapes[place]])
+    columns = np.column_stack([*intensities[:, mask], shapes[place]])
     if len(columns) <= columns.shape[1]:
         what = f"Measurement and simulation share {len(columns)} bins"
         why = f"more than {columns.shape[1]} must be known in both to fit scale and background"
@@ -229,8 +269,9 @@ def _fit(expected: SqwMap, measured: SqwMap, mask: np.ndarray, shapes: np.ndarra
     sigma = measured.error[mask] if measured.error is not None else np.ones(len(columns))
     fit = fit_linear(columns, measured.intensity[mask], sigma)
     if fit is None:
-        what = "Scale and background cannot be told apart"
-        why = "the simulation is zero, or as flat as the background, where it was measured"
-        raise InputError(explain(what, why, "Fit a wider range, or background='none'"))
+        what = "Scale, components and background cannot be told apart"
+        why = "one of them is zero, or a sum of the others, where it was measured"
+        fix = "Fit a wider range, fewer components, or background='none'"
+        raise InputError(explain(what, why, fix))
     spread = fit.chi2 / (len(columns) - columns.shape[1])
     return fit if known else fit._replace(covariance=fit.covariance * spread)
