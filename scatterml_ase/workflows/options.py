@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.physics.isotopes import substitutions
 from scatterml_ase.scattering.probe import ProbeName, neutrons_only
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class SpectrumOptions:
         approximation is made; each number is a part of the map.
     incoherent
         Whether nuclei scatter incoherently too.
+    isotopes
+        Isotopes in place of the natural mix, such as "H->D 98 %" or "H->D, Li->7Li 99.9 %":
+        masses and scattering follow.
     """
 
     temperature: tuple[float, ...] = (300.0,)
@@ -91,6 +95,7 @@ class SpectrumOptions:
     ions: tuple[str, ...] = ()
     order: int | Literal["all"] = "all"
     incoherent: bool = True
+    isotopes: str | None = None
 
     def __post_init__(self) -> None:
         """Accept one temperature for a tuple of one, and any sequence."""
@@ -119,6 +124,8 @@ def check_options(options: SpectrumOptions) -> None:
                     f"Give a number such as {example}",
                 )
             )
+    if options.isotopes is not None:
+        substitutions(options.isotopes)
     if options.supercell is not None:
         from scatterml_ase.phonons.supercell import supercell_matrix
 

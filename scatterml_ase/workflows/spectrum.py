@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.results.bands import PhononBands
+from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.dos import PhononDOS, phonon_dos
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
@@ -159,6 +160,8 @@ def spectrum(
         return _observe(atoms, force_constants, options, times, progress=progress)
     with stage("setup", "reading the structure, loading the calculator", times):
         atoms = _prepare(structure, calculator, progress=progress)
+        if options.isotopes is not None:  # refuse those of other elements before the work
+            Crystal.from_atoms(atoms).substituted(options.isotopes)
     if options.relax:
         from scatterml_ase.workflows.relax import relax
 
@@ -250,6 +253,8 @@ def _observe(
     progress: bool,
 ) -> SpectrumResult:
     """Go from force constants to everything that can be observed."""
+    if options.isotopes is not None:
+        force_constants = force_constants.substituted(options.isotopes)
     mesh = mesh_for(force_constants, options.mesh_spacing)
     with stage("phonons", f"bands, density of states, thermal properties (mesh {mesh})", times):
         bands = force_constants.bands()
