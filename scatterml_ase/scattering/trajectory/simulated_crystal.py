@@ -115,33 +115,32 @@ def _fold(atoms: Atoms, cell: np.ndarray, matrix: np.ndarray) -> Atoms:
     """Return the unit cell whose sites are the mean of the atoms folded onto each other."""
     copies = round(abs(np.linalg.det(matrix)))
     scaled = atoms.positions @ np.linalg.inv(cell)
-    places: list[np.ndarray] = []
-    numbers: list[int] = []
+    founders: list[int] = []  # the first atom at each site
     offsets: list[list[np.ndarray]] = []
-    for number, place in zip(atoms.numbers.tolist(), scaled, strict=True):
-        same = [k for k, known in enumerate(numbers) if known == number]
-        shifts = np.array([place - places[k] for k in same]).reshape(-1, 3)
+    for atom, place in enumerate(scaled):
+        same = [
+            k for k, first in enumerate(founders) if atoms.numbers[first] == atoms.numbers[atom]
+        ]
+        shifts = np.array([place - scaled[founders[k]] for k in same]).reshape(-1, 3)
         shifts -= np.rint(shifts)
         far = np.linalg.norm(shifts @ cell, axis=1)
         if len(far) and far.min() < _NEAR_SITE:
             offsets[same[int(far.argmin())]].append(shifts[far.argmin()])
-            continue
-        places.append(place)
-        numbers.append(number)
-        offsets.append([np.zeros(3)])
-    if len(places) * copies != len(atoms) or any(len(found) != copies for found in offsets):
+        else:
+            founders.append(atom)
+            offsets.append([np.zeros(3)])
+    if len(founders) * copies != len(atoms) or any(len(found) != copies for found in offsets):
         raise InputError(
             explain(
                 f"{len(atoms)} atoms do not fold onto a unit cell that is repeated {copies} times",
-                f"{len(places)} sites were found within {_NEAR_SITE} Å, not all with {copies} "
+                f"{len(founders)} sites were found within {_NEAR_SITE} Å, not all with {copies} "
                 "atoms: the crystal is too hot, has defects, or is repeated otherwise",
                 "Give the unit cell as Atoms, or leave unit_cell out for a liquid",
             )
         )
-    means = [place + np.mean(found, axis=0) for place, found in zip(places, offsets, strict=True)]
-    folded = Atoms(numbers, cell=cell, scaled_positions=np.array(means), pbc=True)
-    firsts = [int(np.flatnonzero(atoms.numbers == number)[0]) for number in numbers]
-    folded.set_masses(atoms.get_masses()[firsts])
+    folded = atoms[founders]
+    folded.set_cell(cell)
+    folded.set_scaled_positions(scaled[founders] + [np.mean(found, axis=0) for found in offsets])
     return folded
 
 
