@@ -76,7 +76,8 @@ def _label_axes(ax: Axes, dos: PhononDOS, *, vertical: bool) -> None:
     first, last = (occupied[0], occupied[-1]) if len(occupied) else (0, -2)
     low, high = dos.energy_edges[first], dos.energy_edges[last + 1]
     limits = (min(0.0, 1.05 * low), 1.04 * high)
-    top = 1.06 * dos.total.max() or None
+    highest = dos.total if dos.error is None else dos.total + dos.error
+    top = 1.06 * highest.max() or None
     if vertical:
         ax.set(xlabel=density, ylabel=energy, ylim=limits, xlim=(0, top))
     else:

@@ -45,9 +45,9 @@ class SpectrumFunction:
     ... )  # doctest: +SKIP
     >>> spectrum(blocks, strain=strain).sum().backward()  # doctest: +SKIP
 
-    What does not change with its arguments: atomic positions in the cell, displacements of the
-    Debye–Waller factor, Born charges. A mode below 0.02 meV, imaginary or acoustic at a Bragg
-    peak, is left out and has no gradient of its own.
+    What does not follow from force constants and strain: atomic positions in the cell, Born
+    charges, and the displacements of the Debye–Waller factor, unless they are given. A mode below
+    0.02 meV, imaginary or acoustic at a Bragg peak, is left out and has no gradient of its own.
 
     Parameters
     ----------
@@ -114,7 +114,13 @@ class SpectrumFunction:
             fixed = total - fourier.matrices(_tensor(force_constants.blocks))
         return cls(scatterer, torch.as_tensor(points), profile, fourier, fixed)
 
-    def __call__(self, blocks: Tensor | None = None, *, strain: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        blocks: Tensor | None = None,
+        *,
+        strain: Tensor | None = None,
+        displacements: Tensor | None = None,
+    ) -> Tensor:
         """Return the mean S in each bin in mbarn/sr/meV per atom, shape (points, energies).
 
         Parameters
@@ -125,6 +131,8 @@ class SpectrumFunction:
         strain
             ε, shape (3, 3): cell and atoms go from r to (1 + ε) r, at the same hkl. How the
             force constants change with it is for ``blocks`` to say. None: no strain.
+        displacements
+            ⟨uu⟩ in Å² of the Debye–Waller factor, shape (atoms, 3, 3); None: as prepared.
 
         Raises
         ------
@@ -136,7 +144,7 @@ class SpectrumFunction:
         dynamical = self.fourier.matrices(given)
         if self.fixed is not None:
             dynamical = dynamical + self.fixed
-        amplitudes = self._amplitudes(strain)
+        amplitudes = self._amplitudes(strain, displacements)
         squares = quadratic_form(dynamical, amplitudes, self.profile)
         return squares * (HBAR2_PER_AMU * FM2_TO_MBARN / self.scatterer.atoms)
 
@@ -147,7 +155,7 @@ class SpectrumFunction:
         pairs = len(self.fourier.slots)
         return f"SpectrumFunction({crystal!r}, {len(self.hkl)} Q, {bins} energies, {pairs} pairs)"
 
-    def _amplitudes(self, strain: Tensor | None) -> Tensor:
+    def _amplitudes(self, strain: Tensor | None, displacements: Tensor | None) -> Tensor:
         """Return a in the cell gauge, where its phase is exp(iQ·r), shape (points, 3n)."""
         crystal = self.scatterer.force_constants.crystal.to("angstrom")
         reciprocal = _tensor(crystal.reciprocal_cell)
@@ -159,9 +167,11 @@ class SpectrumFunction:
         scaled = _tensor(crystal.scaled_positions)
         phases = torch.exp(2j * math.pi * (self.hkl @ scaled.T))  # [point, atom]
         factors = phases * self._strengths(Q) / _tensor(crystal.masses).sqrt()
-        if self.scatterer.displacements is not None:
-            tensors = _tensor(self.scatterer.displacements)
-            factors = factors * torch.exp(-0.5 * torch.einsum("pa,kab,pb->pk", Q, tensors, Q))
+        assert self.scatterer.displacements is not None  # they are looked up in ``prepare``
+        tensors = _tensor(self.scatterer.displacements)
+        if displacements is not None:
+            tensors = _checked("displacements", displacements, tensors.shape)
+        factors = factors * torch.exp(-0.5 * torch.einsum("pa,kab,pb->pk", Q, tensors, Q))
         return (factors[:, :, None] * Q[:, None, :]).reshape(len(Q), -1)
 
     def _strengths(self, Q: Tensor) -> Tensor:
@@ -235,13 +245,7 @@ def _tensor(values: np.ndarray) -> Tensor:
 
 def _checked(name: str, values: Tensor, shape: torch.Size) -> Tensor:
     if not isinstance(values, Tensor) or values.shape != shape:
-        raise InputError(
-            explain(
-                f"{name} is a {type(values).__name__} of shape {tuple(np.shape(values))}",
-                f"a tensor of shape {tuple(shape)} is needed",
-                "Start from torch.tensor(force_constants.blocks)"
-                if name == "blocks"
-                else "Give torch.zeros(3, 3), with requires_grad for its derivative",
-            )
-        )
+        what = f"{name} is a {type(values).__name__} of shape {tuple(np.shape(values))}"
+        why = f"a tensor of shape {tuple(shape)} is needed"
+        raise InputError(explain(what, why, f"Give torch.zeros{tuple(shape)}, or what it is"))
     return values.to(torch.float64)

@@ -133,6 +133,7 @@ def test_the_picture_of_a_dos_shows_the_band(ensemble):
     with_band = dos.plot(Figure().subplots(), species=False)
     without = replace(dos, error=None).plot(Figure().subplots(), species=False)
     assert len(with_band.collections) == len(without.collections) + 1
+    assert with_band.get_ylim()[1] > (dos.total + dos.error).max()
     assert dos.broadened(1.0).error is None
     assert dos.to("THz").error.sum() == pytest.approx(4.13567 * dos.error.sum(), rel=1e-5)
 

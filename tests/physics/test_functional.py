@@ -123,6 +123,14 @@ def test_the_gradient_by_strain_is_right(zincblende, probe):
     assert_slope(lambda strain: function(strain=strain), zero, direction, weights, 1e-3)
 
 
+def test_the_gradient_by_displacements_is_right(function):
+    start = torch.tensor(U)
+    direction = torch.tensor([[[1.0, 0.3, 0.0], [0.3, 0.5, -0.2], [0.0, -0.2, 1.5]]] * 2).double()
+    weights = torch.linspace(1, 2, len(EDGES) - 1, dtype=torch.float64)
+    assert torch.equal(function(displacements=start), function())
+    assert_slope(lambda u: function(displacements=u), start, direction, weights, 1e-4)
+
+
 def test_a_strained_crystal_is_the_one_with_the_strained_cell(zincblende, function):
     strain = np.array([[0.01, 0.004, 0.0], [0.004, -0.02, 0.003], [0.0, 0.003, 0.005]])
     crystal = zincblende.crystal
