@@ -17,6 +17,7 @@ from scatterml_ase.scattering.linewidths import Linewidths
 from scatterml_ase.scattering.probe import ProbeName
 from scatterml_ase.scattering.reach import Reach
 from scatterml_ase.scattering.scatterer import Scatterer
+from scatterml_ase.scattering.view import highest_mode
 
 if TYPE_CHECKING:
     from scatterml_ase.physics.form_factors import Ions
@@ -234,8 +235,3 @@ def grid_points(origin: np.ndarray, axes: np.ndarray, bins: Sequence[np.ndarray]
     centres = [(edges[1:] + edges[:-1]) / 2 for edges in bins]
     steps = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1)
     return origin + steps.reshape(-1, len(centres)) @ axes
-
-
-def highest_mode(force_constants: ForceConstants) -> float:
-    """Return the highest mode of a coarse mesh, in meV."""
-    return float(force_constants.mesh_modes(6, eigenvectors=False).frequencies.max())

@@ -23,7 +23,6 @@ from scatterml_ase.scattering.crystal_options import (
     check_axes,
     check_point,
     grid_points,
-    highest_mode,
 )
 from scatterml_ase.scattering.grid_file import GridFile
 from scatterml_ase.scattering.plane import Direction, Pair
@@ -115,7 +114,7 @@ class GridScattering(CrystalOptions):
         largest = view.largest_transfer(
             *view.resolve_instrument(self.instrument, self.incident_energy)
         )
-        return view.default_energy_edges(highest_mode(force_constants), largest, smooth=True)
+        return view.default_energy_edges(view.highest_mode(force_constants), largest, smooth=True)
 
     def _slabs(self, edges: tuple[np.ndarray, ...]) -> Iterator[slice]:
         """Cut the bins along z into slabs that fit into the memory."""

@@ -19,6 +19,9 @@ Linewidths = float | Sequence[float] | np.ndarray | Callable[[np.ndarray, np.nda
 point, shape (points, modes), or a function of q (reciprocal-lattice units of the primitive cell,
 within ±½, shape (points, 3)) and mode energies (meV, shape (points, modes))."""
 
+EnergyLinewidths = float | Callable[[np.ndarray], np.ndarray]
+"""FWHM in meV: one, or a function of mode energies in meV."""
+
 _NEEDED = ("mesh", "qpoint", "gamma", "temperature")
 
 
@@ -58,7 +61,21 @@ def evaluate(widths: Linewidths, hkl: np.ndarray, frequencies: np.ndarray) -> np
     return values
 
 
-def describe(widths: Linewidths | None) -> Any:
+def at_energies(widths: EnergyLinewidths, energies: np.ndarray) -> np.ndarray:
+    """Return the FWHM in meV of modes of given energies, the shape of ``energies``.
+
+    Raises
+    ------
+    InputError
+        If the shape does not fit, or a width is negative or not finite.
+    """
+    if callable(widths):
+        given = widths
+        return evaluate(lambda q, modes: given(modes), np.zeros((1, 3)), energies[None])[0]
+    return evaluate(float(widths), np.zeros((1, 3)), energies[None])[0]
+
+
+def describe(widths: Linewidths | EnergyLinewidths | None) -> Any:
     """Return widths as plain values for provenance: a function by its name."""
     if widths is None:
         return None

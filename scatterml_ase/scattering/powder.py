@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.scattering import view
 from scatterml_ase.scattering.converged_dos import converged_dos
 from scatterml_ase.scattering.expansion import CrossSections, Order, Parts, check_order, expand
 from scatterml_ase.scattering.instruments import Instrument
+from scatterml_ase.scattering.linewidths import EnergyLinewidths, at_energies, describe
 from scatterml_ase.scattering.nuclei import Nuclei
 from scatterml_ase.scattering.powder_convergence import PowderAverage
 from scatterml_ase.scattering.probe import ProbeName, neutrons_only
@@ -76,6 +79,9 @@ class PowderScattering:
         polarization factor, and there is no spectrometer.
     ions
         For x-rays, which atoms are ions, by element or index: ``{"O": "O2-"}``.
+    linewidths
+        FWHM in meV of the modes themselves, one or a function of their energy in meV: they then
+        are damped harmonic oscillators in coherent scattering by one phonon.
     """
 
     temperature: float = 300.0
@@ -95,6 +101,7 @@ class PowderScattering:
     progress: bool = True
     probe: ProbeName = "neutron"
     ions: Ions | None = None
+    linewidths: EnergyLinewidths | None = None
 
     def __call__(self, force_constants: ForceConstants) -> SqwMap:
         """Return the powder map of the crystal.
@@ -122,10 +129,10 @@ class PowderScattering:
             probe=self.probe,
             ions=self.ions,
         )
-        window = PowderWindow.of(self, lambda: _highest(force_constants))
+        window = PowderWindow.of(self, lambda: view.highest_mode(force_constants))
         nuclei = self._nuclei(scatterer)
         more = self._more(scatterer, nuclei, window)
-        average = PowderAverage(scatterer, window, self)
+        average = PowderAverage(scatterer, self._damped(window, scatterer), self)
         average.converge()
         warn_of_imaginary_modes(average.imaginary_share)
         parts = np.concatenate([average.density()[None], more.densities])
@@ -189,13 +196,18 @@ class PowderScattering:
             displacements=scatterer.displacements,
         )
 
+    def _damped(self, window: PowderWindow, scatterer: Scatterer) -> PowderWindow:
+        """Return the window in which modes have their widths."""
+        if self.linewidths is None:
+            return window
+        widths = partial(at_energies, self.linewidths)
+        highest = view.highest_mode(scatterer.force_constants)
+        energies = window.energies.damped(widths, scatterer.temperature, highest)
+        return replace(window, energies=energies)
+
     def _options(self, window: PowderWindow) -> dict[str, Any]:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         for name in ("q_edges", "energy_edges", "displacements", "progress"):
             del plain[name]
+        plain["linewidths"] = describe(self.linewidths)
         return {**plain, "instrument": window.describe()}
-
-
-def _highest(force_constants: ForceConstants) -> float:
-    """Return the highest mode of a coarse mesh, in meV."""
-    return float(force_constants.mesh_modes(6, eigenvectors=False).frequencies.max())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, gaussian_matrix
+from scatterml_ase.physics.damped_oscillator import damping_matrix
 from scatterml_ase.physics.kinematics import reachable_transfer
+from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.scattering.instruments import Instrument, find_instrument
 from scatterml_ase.scattering.scatterer import MINIMUM_FREQUENCY
 
@@ -63,6 +65,28 @@ class EnergyView:
         matrix = gaussian_matrix(inner, sigma(inner_centres))
         rows = slice(len(before), len(before) + len(centres))
         return cls(edges, inner, matrix[rows], sigma(centres) > np.diff(edges))
+
+    def damped(self, fwhm: Any, temperature: float, highest: float) -> Self:
+        """Return bins that take in sharp modes and show damped harmonic oscillators.
+
+        Parameters
+        ----------
+        fwhm
+            Function that gives the full width at half maximum in meV of modes at energies in meV.
+        temperature
+            In K.
+        highest
+            Energy in meV of the highest mode: all from 0 to there are to be taken in.
+        """
+        inner = self.inner_edges
+        step = float(np.median(np.diff(self.edges)))
+        before = np.arange(inner[0] - step, -step, -step)[::-1]
+        after = np.arange(inner[-1] + step, highest + 2 * step, step)
+        wide = np.concatenate([before, inner, after])
+        centres = (wide[1:] + wide[:-1]) / 2
+        lines = damping_matrix(wide, fwhm(np.abs(centres)), temperature)
+        smear = np.pad(self.smear, ((0, 0), (len(before), len(after)))) @ lines
+        return replace(self, inner_edges=wide, smear=smear)
 
     def density(self, content: np.ndarray) -> np.ndarray:
         """Return densities in 1/meV on the bins of the result from content of the inner bins."""
@@ -136,6 +160,11 @@ def check_edges(name: str, edges: Sequence[float] | np.ndarray) -> np.ndarray:
             )
         )
     return values
+
+
+def highest_mode(force_constants: ForceConstants) -> float:
+    """Return the highest mode of a coarse mesh, in meV."""
+    return float(force_constants.mesh_modes(6, eigenvectors=False).frequencies.max())
 
 
 def default_energy_edges(

@@ -1,5 +1,6 @@
 """Damped oscillators obey detailed balance and the sum rule, and become sharp without damping."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.integrate import quad
 
 from scatterml_ase.physics import damped_oscillator
 from scatterml_ase.physics.structure_factor import occupation_factors
+from scatterml_ase.scattering.powder import PowderScattering
 from scatterml_ase.units import BOLTZMANN
 
 LINES = [(10.0, 1.0, 300.0), (10.0, 3.0, 5.0), (4.0, 9.0, 100.0), (5.0, 10.0, 50.0), (3.0, 0.5, 0)]
@@ -75,3 +77,32 @@ def test_a_histogram_of_sharp_modes_is_damped_bin_by_bin():
     loss, gain = occupation_factors(np.array([5.5]), 200.0)
     expected[[35, 24]] += 3.0 * loss[0], 3.0 * gain[0]
     np.testing.assert_allclose(matrix @ content, expected, rtol=1e-12)
+
+
+def test_a_powder_of_damped_modes(zincblende):
+    """Widths of a powder leave the first moment, and zero widths leave everything."""
+    edges = np.concatenate([np.linspace(-150, 150, 301), np.geomspace(152, 3000, 60)])
+    edges = np.concatenate([-edges[:300:-1], edges])
+    sharp = PowderScattering(
+        300.0, q_edges=[2, 3, 4], energy_edges=edges, tolerance=0.5, progress=False
+    )
+    maps = [
+        replace(sharp, linewidths=widths)(zincblende)
+        for widths in (None, 0.0, lambda energies: 1.0 + 0.05 * energies)
+    ]
+    plain, still, damped = (np.where(sqw.mask, sqw.intensity, 0.0) for sqw in maps)
+    np.testing.assert_allclose(still, plain, rtol=1e-12)
+    weights = maps[0].energy_centres * np.diff(edges)
+    np.testing.assert_allclose(damped @ weights, plain @ weights, rtol=0.01)
+    assert damped.max() < 0.5 * plain.max()
+
+
+def test_damped_modes_beyond_the_bins_reach_into_them(zincblende):
+    """Bins that see part of the spectrum hold what wider ones hold there."""
+    options = PowderScattering(
+        300.0, q_edges=[2, 3], energy_edges=np.arange(40.0, 60.5, 0.5), tolerance=0.5,
+        linewidths=8.0, maximum_wavevectors=3000, progress=False,
+    )  # fmt: skip
+    part = options(zincblende)
+    whole = replace(options, energy_edges=np.arange(0.0, 150.5, 0.5))(zincblende)
+    np.testing.assert_allclose(part.intensity, whole.intensity[:, 80:120], rtol=0.02)
