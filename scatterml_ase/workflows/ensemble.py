@@ -16,7 +16,7 @@ from scatterml_ase.results.base import Result
 from scatterml_ase.results.dos import PhononDOS, phonon_dos
 from scatterml_ase.results.force_constants import ForceConstants, Mesh
 from scatterml_ase.results.spread import mean_and_spread
-from scatterml_ase.scattering.crystal_options import highest_mode
+from scatterml_ase.scattering.view import highest_mode
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
