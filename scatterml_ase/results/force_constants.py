@@ -305,9 +305,8 @@ class ForceConstants(Result):
             If the text cannot be read, or concerns no atom of the crystal.
         """
         crystal = self.crystal.substituted(substitution)
-        return replace(
-            self, crystal=crystal, provenance={**self.provenance, "isotopes": substitution}
-        )
+        steps = ", ".join(filter(None, (self.provenance.get("isotopes"), substitution)))
+        return replace(self, crystal=crystal, provenance={**self.provenance, "isotopes": steps})
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how the blocks decay with the distance of their atoms."""

@@ -12,6 +12,7 @@ from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
+from scatterml_ase.scattering.converged_dos import converged_dos
 from scatterml_ase.scattering.incoherent import IncoherentScattering
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class MultipleScattering:
         incoherent scattering once. Fit both where the sample is thick.
     energy_edges
         Edges of the energy-transfer bins in meV, no wider than those of the measurement; None:
-        from minus to plus twice the highest mode.
+        from minus to plus twice the largest energy of the density of states.
     energy_fwhm
         Full width at half maximum in meV of the resolution.
     q_max
@@ -72,15 +73,16 @@ class MultipleScattering:
         if not 0 < self.q_max < np.inf:
             what, why = f"q_max={self.q_max} is no length", "collisions transfer |Q| up to it"
             raise InputError(explain(what, why, "Give e.g. 8.0 Å⁻¹"))
+        dos = converged_dos(source) if isinstance(source, ForceConstants) else source
         once = IncoherentScattering(
             self.temperature,
             order=self.phonons,
             one_phonon="total",
             q_edges=np.linspace(0.0, self.q_max, _SHELLS + 1),
-            energy_edges=self._edges(source),
+            energy_edges=_edges(dos) if self.energy_edges is None else self.energy_edges,
             energy_fwhm=self.energy_fwhm,
             scattering_lengths=self.scattering_lengths,
-        )(source)
+        )(dos)
         mean = once.part(_PARTS[self.phonons]).intensity.mean(axis=0)
         return SqwMap(
             crystal=once.crystal,
@@ -94,11 +96,7 @@ class MultipleScattering:
             },
         )
 
-    def _edges(self, source: PhononDOS | ForceConstants) -> np.ndarray | Sequence[float]:
-        if self.energy_edges is not None:
-            return self.energy_edges
-        if isinstance(source, ForceConstants):
-            highest = float(source.mesh_modes(6, eigenvectors=False).frequencies.max())
-        else:
-            highest = float(source.to("meV").energy_edges[-1])
-        return np.linspace(-2 * highest, 2 * highest, 401)
+
+def _edges(dos: PhononDOS) -> np.ndarray:
+    highest = float(dos.to("meV").energy_edges[-1])
+    return np.linspace(-2 * highest, 2 * highest, 401)

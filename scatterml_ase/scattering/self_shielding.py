@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain
+from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.physics.kinematics import incident_and_final, scattering_angles
 from scatterml_ase.physics.self_shielding import cylinder_factor, plate_factor
 from scatterml_ase.results.crystal import Crystal
@@ -18,6 +18,9 @@ from scatterml_ase.scattering.attenuation import Attenuation
 if TYPE_CHECKING:
     from scatterml_ase.physics.lengths import Overrides
     from scatterml_ase.results.sqw import SqwMap
+
+_THICK = 5.0
+"""Attenuation times radius of a cylinder up to which A is right to 2e-3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +76,13 @@ class Sample(ABC):
         Raises
         ------
         InputError
-            If a length or cross-section is missing.
+            If a length or cross-section is missing, or an energy is not positive.
         """
         attenuation = self.attenuation(crystal)
         final = incident_energy if final_energy is None else final_energy
+        if not (incident_energy > 0 and final > 0):
+            what = f"Neutrons of {incident_energy:g} and {final:g} meV cannot be"
+            raise InputError(explain(what, "they move", "Give positive energies"))
         angles = np.asarray(two_theta, dtype=float)
         ways = attenuation.at([incident_energy]), attenuation.at([final])
         return self.mean_transmission(angles[..., None], *ways)[..., 0]
@@ -155,6 +161,14 @@ class Cylinder(Sample):
         self, two_theta: np.ndarray, incoming: np.ndarray, outgoing: np.ndarray
     ) -> np.ndarray:
         """Return A, see :func:`~scatterml_ase.physics.self_shielding.cylinder_factor`."""
+        thickest = self.radius * float(np.max((incoming + outgoing) / 2, initial=0.0))
+        if thickest > _THICK:
+            what = f"μ times radius reaches {thickest:.3g} in this cylinder"
+            why = (
+                "nearly all happens at its surface, where the quadrature is right to a few per cent"
+            )
+            fix = "Use a thinner sample, or leave out energies at which it absorbs so strongly"
+            warn(explain(what, why, fix), AccuracyWarning, stacklevel=4)
         return cylinder_factor(two_theta, (incoming, outgoing), self.radius)
 
 

@@ -8,7 +8,7 @@ from ase.build import bulk
 from scipy.special import iv, modstruve
 
 from scatterml_ase import Crystal, SqwMap
-from scatterml_ase.errors import InputError
+from scatterml_ase.errors import AccuracyWarning, InputError
 from scatterml_ase.physics.kinematics import scattering_angles, wavevector_transfer
 from scatterml_ase.physics.self_shielding import cylinder_factor, plate_factor
 from scatterml_ase.scattering.attenuation import Attenuation
@@ -214,6 +214,7 @@ def test_what_cannot_be_shielded_is_explained(change, reason):
         (lambda: FlatPlate(0.0), "thickness=0.0 is no size"),
         (lambda: Cylinder(-1.0), "radius=-1.0 is no size"),
         (lambda: FlatPlate(1.0, angle=90), "along the beam"),
+        (lambda: FlatPlate(1.0).factor(VANADIUM, 0.0, 25.0, -1.0), "25 and -1 meV cannot be"),
         (lambda: FlatPlate(1.0, packing=60).factor(VANADIUM, 0.0, 25.0), "packing=60"),
         (
             lambda: Cylinder(1.0, scattering_lengths={"V": "13V"}).factor(VANADIUM, 0.0, 25.0),
@@ -224,6 +225,13 @@ def test_what_cannot_be_shielded_is_explained(change, reason):
 def test_impossible_samples_are_explained(make, reason):
     with pytest.raises(InputError, match=reason):
         make()
+
+
+def test_a_cylinder_that_lets_nothing_through_is_warned_of():
+    gadolinium = Crystal.from_atoms(bulk("Gd"))
+    with pytest.warns(AccuracyWarning, match="μ times radius reaches"):
+        factor = Cylinder(1.0).factor(gadolinium, 120.0, 25.0)
+    assert 0 < factor < 0.01
 
 
 def test_missing_absorption_is_explained():

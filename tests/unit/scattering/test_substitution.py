@@ -50,6 +50,9 @@ def test_optic_modes_slow_down_by_the_reduced_mass(hydride):
     assert top[1] / top[0] == pytest.approx(ratio, rel=1e-5)
     assert heavy.provenance["isotopes"] == "H->D 98 %"
     assert hydride.crystal.nuclides == ()
+    both = heavy.substituted("Li->7Li")
+    assert both.provenance["isotopes"] == "H->D 98 %, Li->7Li"
+    assert both.crystal.nuclides == ("7Li", "98% 2H + 2% H")
 
 
 def test_the_crystal_knows_its_mix_wherever_it_scatters(hydride):
