@@ -12,6 +12,8 @@ Debye–Scherrer cone's λ³ |F|²/(4 V sin θ) per cell.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -19,6 +21,8 @@ from scatterml_ase.physics.structure_factor import debye_waller_exponents
 from scatterml_ase.units import FM2_TO_MBARN
 
 _SAME = 1e-6  # Å⁻¹: reflections closer than this are one line
+_CHUNK = 500_000
+"""Reflections times atoms, or lines times bins, at once: some 20 MB."""
 
 
 def powder_lines(
@@ -46,10 +50,12 @@ def powder_lines(
     volume
         Of the cell in Å³.
     """
-    terms = np.exp(1j * (G @ positions.T)) * lengths  # [reflection, atom]
-    if displacements is not None:
-        terms *= np.exp(-0.5 * debye_waller_exponents(G, displacements))
-    squares = np.abs(terms.sum(axis=1)) ** 2
+    squares = np.empty(len(G))
+    for part in _pieces(len(G), len(positions)):
+        terms = np.exp(1j * (G[part] @ positions.T)) * lengths  # [reflection, atom]
+        if displacements is not None:
+            terms *= np.exp(-0.5 * debye_waller_exponents(G[part], displacements))
+        squares[part] = np.abs(terms.sum(axis=1)) ** 2
     norms = np.linalg.norm(G, axis=1)
     strengths = 2 * np.pi**2 / (len(positions) * volume) * FM2_TO_MBARN * squares / norms**2
     order = np.argsort(norms)
@@ -72,8 +78,16 @@ def lines_in_bins(
     edges
         Of the bins, shape (bins + 1,).
     """
-    sharp = sigma <= 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        below = ndtr((edges[:, None] - places) / sigma)  # [edge, line]
-    below = np.where(sharp, edges[:, None] > places, below)
-    return np.diff(below, axis=0) @ strengths / np.diff(edges)
+    content = np.zeros(len(edges) - 1)
+    for part in _pieces(len(places), len(edges)):
+        distance, width = edges[:, None] - places[part], sigma[part]  # [edge, line]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below = np.where(width > 0, ndtr(distance / width), distance > 0)
+        content += np.diff(below, axis=0) @ strengths[part]
+    return content / np.diff(edges)
+
+
+def _pieces(count: int, each: int) -> Iterator[slice]:
+    """Yield slices of ``count`` things that need ``each`` numbers, so that memory is bounded."""
+    size = max(1, _CHUNK // each)
+    return (slice(start, start + size) for start in range(0, count, size))

@@ -67,7 +67,7 @@ def broaden_known(
     Parameters
     ----------
     density, mask
-        A histogram and what of it is known, shape (bins, columns).
+        Histograms, shape (..., bins, columns), and what of them is known, shape (bins, columns).
     edges
         Of the bins, shape (bins + 1,).
     sigma
@@ -76,12 +76,12 @@ def broaden_known(
     Returns
     -------
     np.ndarray
-        0 where nothing known is near, shape (bins, columns).
+        0 where nothing known is near, the shape of ``density``.
     """
-    widths = np.diff(edges)[:, None]
     found = np.where(mask, density, 0.0)
     for k in np.flatnonzero((sigma > 0).any(axis=0)):
-        both = np.stack([found[:, k], mask[:, k]], axis=1) * widths
-        content, known = (gaussian_matrix(edges, sigma[:, k]) @ both).T
-        found[:, k] = np.where(known > 0, content / np.where(known > 0, known, 1.0), 0.0)
+        share = gaussian_matrix(edges, sigma[:, k]) * np.diff(edges)
+        known = share @ mask[:, k]
+        content = found[..., k] @ share.T
+        found[..., k] = np.where(known > 0, content / np.where(known > 0, known, 1.0), 0.0)
     return found

@@ -32,8 +32,8 @@ class Measurement:
     ``Measurement("ARCS", 100, counts=500)(sqw, force_constants)`` returns a
     :class:`~scatterml_ase.results.sqw.SqwMap` in mbarn sr⁻¹ meV⁻¹ per atom. A map made with the
     same instrument has its energy resolution already; one made without any gets it here, and lacks
-    near its ends what broadening would have brought in from beyond them. The parts of a map are
-    not kept.
+    near its ends what broadening would have brought in from beyond them. A map with ``parts`` keeps
+    them, ``"elastic"`` and ``"background"`` beside, unless counts scatter: noise is of no part.
 
     Parameters
     ----------
@@ -93,16 +93,23 @@ class Measurement:
         sqw = _prepared(sqw, instrument, fixed_energy, gaps=self.gaps)
         seen = instrument.measured_bins(sqw.q, sqw.energy_transfer, fixed_energy)
         view.check_something_measured(seen & sqw.mask, instrument, fixed_energy)
-        intensity, mask = self._blurred(sqw, instrument, fixed_energy), seen & sqw.mask
+        mask, names = seen & sqw.mask, list(sqw.part_names)
+        parts = list(self._blurred(sqw, instrument, fixed_energy))
         origin: dict[str, Any] = {}
         if self.elastic:
             line = self._elastic_line(sqw, force_constants)
-            intensity += self._elastic(line, sqw, instrument, fixed_energy)
+            names.append("elastic")
+            parts.append(self._elastic(line, sqw, instrument, fixed_energy))
             at_zero = (sqw.energy_transfer[:-1] <= 0) & (sqw.energy_transfer[1:] >= 0)
             mask = seen & (sqw.mask | at_zero)  # what phonons add there is nothing beside the line
             origin = line.nuclei.provenance()
         kinematics = instrument.map_kinematics(fixed_energy)
-        intensity, error = self._counted(intensity, mask, sqw, kinematics)
+        factor = np.where(mask, kf_over_ki(sqw.energy_centres, kinematics), 1.0)
+        if self.background > 0:
+            names.append("background")
+            parts.append(self.background / factor)
+        intensity, error = self._counted(np.sum(parts, axis=0), mask, factor, sqw)
+        separate = sqw.parts is not None and self.counts is None
         shown = SqwMap(
             crystal=sqw.crystal,
             q=sqw.q,
@@ -115,6 +122,8 @@ class Measurement:
             relative_error=sqw.relative_error,
             wavevectors=sqw.wavevectors,
             imaginary_share=sqw.imaginary_share,
+            parts=np.array(parts) if separate else None,
+            part_names=tuple(names) if separate else (),
             provenance={**sqw.provenance, **origin, "measurement": self._options(instrument)},
         )
         return shown if self.ki_over_kf else shown.with_ki_over_kf(applied=False)
@@ -142,13 +151,17 @@ class Measurement:
         return instrument, fixed_energy
 
     def _blurred(self, sqw: SqwMap, instrument: Instrument, fixed_energy: float) -> np.ndarray:
-        """Return the map with the resolution it does not have yet, shape (q, energy)."""
-        intensity = np.where(sqw.mask, sqw.intensity, 0.0)
+        """Return the parts, or the one whole, with the resolution the map does not have yet.
+
+        Shape (part, q, energy).
+        """
+        densities = sqw.intensity[None] if sqw.parts is None else sqw.parts
+        densities = np.where(sqw.mask, densities, 0.0)
         if sqw.kinematics is None:
             widths = view.energy_widths(instrument, fixed_energy, 0.0)(sqw.energy_centres)
-            intensity = broaden(intensity, sqw.energy_transfer, widths)
+            densities = broaden(densities, sqw.energy_transfer, widths)
         sigma = self._q_sigma(sqw.q_centres, sqw.energy_centres, instrument, fixed_energy)
-        return broaden_known(intensity, sqw.mask, sqw.q, sigma)
+        return broaden_known(densities, sqw.mask, sqw.q, sigma)
 
     def _q_sigma(
         self, q: np.ndarray, energies: np.ndarray, instrument: Instrument, fixed_energy: float
@@ -190,13 +203,12 @@ class Measurement:
         return along_q[:, None] * along_energy
 
     def _counted(
-        self, intensity: np.ndarray, mask: np.ndarray, sqw: SqwMap, kinematics: dict[str, Any]
+        self, intensity: np.ndarray, mask: np.ndarray, factor: np.ndarray, sqw: SqwMap
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return intensity with background and noise, and its error, k_f/k_i divided out."""
-        factor = np.where(mask, kf_over_ki(sqw.energy_centres, kinematics), 1.0)
-        counted = np.where(mask, intensity * factor + self.background, 0.0)
+        """Return intensity with noise, and its error; ``factor`` is the k_f/k_i of the counts."""
         if self.counts is None:
-            return counted / factor, None
+            return intensity, None
+        counted = np.where(mask, intensity * factor, 0.0)
         area = np.diff(sqw.q)[:, None] * np.diff(sqw.energy_transfer)
         noisy, error = poisson_counts(counted * area, self.counts, self.seed)
         return noisy / (area * factor), np.where(mask, error / (area * factor), np.nan)
@@ -221,23 +233,26 @@ def _prepared(sqw: SqwMap, instrument: Instrument, fixed_energy: float, *, gaps:
         fix = "Start from the map that it was made of"
         raise InputError(explain(what, "resolution and elastic line would be in it twice", fix))
     if sqw.kinematics is not None:
-        _check_same(sqw.kinematics, instrument, fixed_energy)
         if not gaps and len(sqw.kinematics.get("two_theta", ())) > 1:
             what = f"The gaps between the detectors of {instrument.name} are in this map already"
             fix = "Make the map without an instrument, or leave gaps=False out"
             raise InputError(explain(what, "nothing is known in them", fix))
+        _check_same(sqw.kinematics, instrument, fixed_energy)
     return sqw.to("meV").to("angstrom^-1").per("atom").with_ki_over_kf()
 
 
 def _check_same(made_for: Mapping[str, Any], instrument: Instrument, fixed_energy: float) -> None:
     """Raise if a map has the resolution of another instrument."""
     geometry, energy = made_for.get("geometry", "direct"), made_for.get("fixed_energy", np.nan)
-    if geometry != instrument.geometry or not np.isclose(energy, fixed_energy, rtol=1e-6):
+    same = geometry == instrument.geometry and np.isclose(energy, fixed_energy, rtol=1e-6)
+    angles = made_for.get("two_theta") or instrument.two_theta
+    same = same and np.shape(angles) == np.shape(instrument.two_theta)
+    if not same or not np.allclose(angles, instrument.two_theta, rtol=0, atol=1e-3):
         raise InputError(
             explain(
                 f"This map was made for another instrument or energy than {instrument.name} at "
                 f"{fixed_energy:g} meV",
-                f"it has the resolution of {geometry} geometry at {energy:g} meV",
+                f"it has the resolution of {geometry} geometry at {energy:g} meV, 2θ = {angles}°",
                 "Make it without an instrument, or with the same",
             )
         )

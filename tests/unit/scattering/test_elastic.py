@@ -1,5 +1,6 @@
 """Elastic scattering of powders: Bragg peaks and incoherent scattering in absolute units."""
 
+import tracemalloc
 from itertools import permutations
 
 import numpy as np
@@ -8,7 +9,7 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 
 from scatterml_ase.errors import InputError
-from scatterml_ase.physics.bragg import lines_in_bins
+from scatterml_ase.physics.bragg import lines_in_bins, powder_lines
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.scattering.elastic import ElasticLine
 from scatterml_ase.scattering.nuclei import Nuclei
@@ -160,6 +161,24 @@ def test_elastic_cross_sections_are_those_of_ncrystal(name):
         q = np.linspace(0, 2 * k, 4001)
         found = 2 * np.pi * np.trapezoid(q * line.incoherent(q), q) / k**2 / 1000
         assert found == pytest.approx(incoherent, rel=1e-6)
+
+
+def test_memory_does_not_grow_with_the_number_of_reflections():
+    """A large cell far out: 100 000 reflections of 30 atoms would be some 50 MB for each array."""
+    rng = np.random.default_rng(0)
+    G, positions = rng.normal(size=(100_000, 3)) * 10, rng.random((30, 3)) * 10
+    tensors = np.broadcast_to(0.001 * np.eye(3), (30, 3, 3))
+    edges = np.linspace(0, 60, 301)
+    tracemalloc.start()
+    places, strengths = powder_lines(G, positions, np.ones(30), tensors, 1000.0)
+    density = lines_in_bins(places, strengths, edges, np.full_like(places, 0.05))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+    assert density @ np.diff(edges) == pytest.approx(strengths.sum(), rel=1e-3)
+    few = powder_lines(G[:123], positions, np.ones(30), tensors, 1000.0)[1].sum()
+    rest = powder_lines(G[123:], positions, np.ones(30), tensors, 1000.0)[1].sum()
+    assert strengths.sum() == pytest.approx(few + rest, rel=1e-9)
 
 
 def test_displacements_of_another_crystal():

@@ -59,6 +59,14 @@ def test_a_map_of_the_instrument_has_its_resolution_already():
     np.testing.assert_array_equal(found.intensity[found.mask], sqw.intensity[found.mask])
 
 
+def test_the_resolution_of_another_instrument_is_refused():
+    """Energy alone does not tell: ARCS and SEQUOIA at 80 meV are not equally sharp."""
+    sqw = powder(kinematics=Instrument.load("ARCS").map_kinematics(80.0))
+    assert measure(sqw, "ARCS").mask.any()
+    with pytest.raises(InputError, match="another instrument or energy than SEQUOIA"):
+        measure(sqw, "SEQUOIA")
+
+
 def test_a_line_in_q_gets_the_width_asked_for():
     values = np.zeros((120, 160))
     values[40] = 1.0
@@ -245,6 +253,42 @@ def test_the_same_seed_gives_the_same_counts():
 
 def test_without_counts_there_is_no_error():
     assert measure(powder(3.0)).error is None
+
+
+# -- parts ----------------------------------------------------------------------------------------
+
+
+def parted():
+    """Return the sum of a line at 20 meV and a flat part."""
+    values = np.zeros((2, 120, 160))
+    values[0, :, 80], values[1] = 2.0, 0.5
+    return powder(values.sum(axis=0), parts=values, part_names=("coherent 1", "beyond"))
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_parts_are_measured_as_the_whole_is(flag):
+    """Each is broadened; elastic line and background are parts of their own."""
+    options = {"elastic": True, "background": 0.3, "q_fwhm": 0.2, "ki_over_kf": flag}
+    found = measure(parted(), **options)
+    assert found.part_names == ("coherent 1", "beyond", "elastic", "background")
+    whole = measure(replace(parted(), parts=None, part_names=()), **options)
+    np.testing.assert_allclose(found.intensity, whole.intensity, rtol=1e-12)
+    np.testing.assert_allclose(found.parts.sum(axis=0), found.intensity, rtol=1e-12)
+    alone = powder(parted().parts[0])
+    expected = measure(alone, q_fwhm=0.2, ki_over_kf=flag).intensity
+    coherent = found.part("coherent 1").intensity[found.mask & np.isfinite(expected)]
+    np.testing.assert_allclose(coherent, expected[np.isfinite(expected)], atol=1e-12)
+    assert whole.parts is None
+
+
+def test_what_is_off_is_no_part():
+    assert measure(parted()).part_names == ("coherent 1", "beyond")
+
+
+def test_noise_belongs_to_no_part():
+    noisy = measure(parted(), counts=100.0)
+    assert noisy.parts is None
+    assert noisy.part_names == ()
 
 
 # -- contract and refusals ------------------------------------------------------------------------
