@@ -67,6 +67,9 @@ def check_description(instrument: Instrument) -> None:
         names, ranges = len(instrument.banks), len(instrument.two_theta)
         what = f"{instrument.name} has {names} names for {ranges} banks"
         raise InputError(explain(what, "every range of angles has one", "Leave banks out"))
+    if len(set(instrument.banks)) < len(instrument.banks):
+        what = f"{instrument.name} has banks of one name: {', '.join(instrument.banks)}"
+        raise InputError(explain(what, "spectra are told apart by it", "Name each bank once"))
 
 
 def check_incident_energy(instrument: Instrument, incident_energy: float | None) -> float:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM
@@ -102,7 +100,7 @@ def _direct(data: Mapping[str, Any], chopper_frequency: float | None) -> dict[st
     return {
         "name": data["name"],
         "two_theta": tuple((first, last) for first, last in data["two_theta"]),
-        "resolution": ShapedResolution.from_data(data, chopper_frequency),
+        "resolution": _time_of_flight(data, chopper_frequency),
         "incident_energy_range": tuple(data["incident_energy"]),
         "two_theta_fwhm": _tube_fwhm(
             data["detector_depth"], data["flight_path"]["sample_detector"]
@@ -132,71 +130,37 @@ def _tube_fwhm(diameter: float, distance: float) -> float:
     return math.degrees(SIGMA_TO_FWHM * diameter / math.sqrt(12) / distance)
 
 
-@dataclass(frozen=True)
-class ShapedResolution:
-    """The resolution of a direct-geometry file: a chopper near the source may shape the pulse.
+def _time_of_flight(
+    data: Mapping[str, Any], chopper_frequency: float | None
+) -> TimeOfFlightResolution:
+    """Return the resolution of a direct-geometry file.
 
-    Parameters
-    ----------
-    from_moderator
-        Resolution if the moderator's pulse is used as it is.
-    from_shaper
-        Resolution if a first chopper cuts the pulse; None if there is none.
+    Raises
+    ------
+    InputError
+        If the frequency is not a positive number.
     """
-
-    from_moderator: TimeOfFlightResolution
-    from_shaper: TimeOfFlightResolution | None = None
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any], chopper_frequency: float | None) -> Self:
-        """Read the tables of an instrument file.
-
-        Raises
-        ------
-        InputError
-            If the frequency is not a positive number.
-        """
-        path = data["flight_path"]
-        chopper = _pulse(data["chopper"])
-        if chopper_frequency is not None:
-            if not 0 < chopper_frequency < math.inf:
-                raise InputError(
-                    explain(
-                        f"chopper_frequency={chopper_frequency} is not possible",
-                        "it is how often the chopper turns, in Hz",
-                        f"Give e.g. {data['chopper']['frequency']}, as {data['name']} usually has",
-                    )
+    path = data["flight_path"]
+    chopper = _pulse(data["chopper"])
+    if chopper_frequency is not None:
+        if not 0 < chopper_frequency < math.inf:
+            raise InputError(
+                explain(
+                    f"chopper_frequency={chopper_frequency} is not possible",
+                    "it is how often the chopper turns, in Hz",
+                    f"Give e.g. {data['chopper']['frequency']}, as {data['name']} usually has",
                 )
-            chopper = replace(chopper, frequency=float(chopper_frequency))  # type: ignore[type-var]
-        plain = TimeOfFlightResolution(
-            moderator=_pulse(data["moderator"]),
-            chopper=chopper,
-            source_chopper=path["moderator_chopper"],
-            chopper_sample=path["chopper_sample"],
-            sample_detector=path["sample_detector"],
-            detector_depth=data["detector_depth"],
-            aperture=Aperture(**data["aperture"]) if "aperture" in data else None,
-        )
-        if "pulse_shaper" not in data:
-            return cls(plain)
-        table = dict(data["pulse_shaper"])
-        distance = path["moderator_chopper"] - table.pop("distance")
-        return cls(plain, replace(plain, moderator=_pulse(table), source_chopper=distance))
-
-    def energy_sigma(self, energy_transfer: np.ndarray, fixed_energy: float) -> np.ndarray:
-        """Return the standard deviation in meV."""
-        return self._sharper(fixed_energy).energy_sigma(energy_transfer, fixed_energy)
-
-    def fixed_energy_sigma(self, fixed_energy: float) -> float:
-        """Return the standard deviation of E_i in meV."""
-        return self._sharper(fixed_energy).fixed_energy_sigma(fixed_energy)
-
-    def _sharper(self, fixed_energy: float) -> TimeOfFlightResolution:
-        """Return that of the pulse which is the sharper in energy."""
-        if self.from_shaper is None:
-            return self.from_moderator
-        options = (self.from_moderator, self.from_shaper)
-        return min(options, key=lambda one: one.moderator.sigma(fixed_energy) / one.source_chopper)
+            )
+        chopper = replace(chopper, frequency=float(chopper_frequency))  # type: ignore[type-var]
+    return TimeOfFlightResolution(
+        moderator=_pulse(data["moderator"]),
+        chopper=chopper,
+        source_chopper=path["moderator_chopper"],
+        chopper_sample=path["chopper_sample"],
+        sample_detector=path["sample_detector"],
+        detector_depth=data["detector_depth"],
+        aperture=Aperture(**data["aperture"]) if "aperture" in data else None,
+    )
 
 
 def _pulse(table: Mapping[str, Any]) -> PulseWidth:

@@ -130,6 +130,7 @@ def test_impossible_custom_instruments(options, message):
         ({"geometry": "indirect"}, "of indirect geometry with a final energy of None"),
         ({"width_scale": 0.0}, "width_scale=0.0"),
         ({"banks": ("one", "two")}, "2 names for 1 banks"),
+        ({"two_theta": ((3, 40), (60, 90)), "banks": ("one", "one")}, "of one name: one, one"),
     ],
 )
 def test_contradictions_are_explained(fields, message):
@@ -143,11 +144,25 @@ def test_impossible_chopper_frequencies(frequency):
         Instrument.load("ARCS", chopper_frequency=frequency)
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "distance"),
+    [
+        ("CNCS", DiskChopper(20.0, 2.0, 20.0, 60.0), 6.413),
+        ("LET", DiskChopper(40.0, 40.0, 290.0, 60.0, disks=2), 7.83),
+    ],
+)
+def test_first_choppers_that_are_left_out_do_not_matter(name, first, distance):
+    """At their usual frequency (PyChop) the moderator tells the speed better at every E_i."""
+    instrument = Instrument.load(name)
+    path, moderator = instrument.resolution.source_chopper, instrument.resolution.moderator
+    for energy in np.geomspace(*instrument.incident_energy_range, 20):
+        assert first.sigma(energy) / (path - distance) > 1.5 * moderator.sigma(energy) / path
+
+
 def test_how_sharp_the_incident_energy_is():
     """Two times on one path tell a speed: δE_i/E_i = 2 δt v_i/L."""
     resolution, energy = Instrument.load("ARCS").resolution, 20.0
-    source = resolution.from_moderator
-    late = np.hypot(source.moderator.sigma(energy), source.chopper.sigma(energy)) * 1e-6
+    late = np.hypot(resolution.moderator.sigma(energy), resolution.chopper.sigma(energy)) * 1e-6
     expected = 2 * energy * late * float(speed(energy)) / 11.61
     assert resolution.fixed_energy_sigma(energy) == pytest.approx(expected, rel=1e-12)
 

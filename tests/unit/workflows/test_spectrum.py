@@ -260,7 +260,7 @@ def test_a_chopper_frequency_reaches_the_resolution(copper):
     )  # fmt: skip
     result = spectrum(copper.force_constants, options=options)
     told = result.sqw[0].provenance["powder"]["instrument"]["resolution"]
-    assert told["from_moderator"]["chopper"]["frequency"] == 600
+    assert told["chopper"]["frequency"] == 600
 
 
 def test_force_constants_may_come_from_the_hessian():
