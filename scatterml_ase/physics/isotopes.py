@@ -143,7 +143,10 @@ def substitutions(text: str) -> dict[str, str]:
             raise InputError(explain(what, "there are 100 %", _EXAMPLE))
         if rest > _TOLERANCE:
             shares[source] = shares.get(source, 0.0) + rest
-    return {source: _spell_mix(shares) for source, shares in found.items()}
+    return {
+        source: _spell_mix({name: share for name, share in shares.items() if share > 0})
+        for source, shares in found.items()
+    }
 
 
 def substitute(

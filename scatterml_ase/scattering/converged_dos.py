@@ -28,7 +28,10 @@ def converged_dos(force_constants: ForceConstants) -> PhononDOS:
     reciprocal = force_constants.crystal.to("angstrom").reciprocal_cell
     divisions = np.linalg.norm(reciprocal, axis=1) / _SPACING
     dos, moved = force_constants.dos(_mesh(divisions)), np.inf
-    while moved > _TOLERANCE and np.prod(divisions) * len(dos.crystal) ** 2 < _MOST_MODES:
+    atoms = len(dos.crystal)
+    if np.prod(divisions) * atoms**2 >= _MOST_MODES:  # no finer one: how far is a coarser one?
+        moved = change(force_constants.dos(_mesh(divisions / 1.5)), dos)
+    while moved > _TOLERANCE and np.prod(divisions) * atoms**2 < _MOST_MODES:
         divisions = 1.5 * divisions
         coarser, dos = dos, force_constants.dos(_mesh(divisions))
         moved = change(coarser, dos)

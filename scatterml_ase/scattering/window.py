@@ -69,11 +69,17 @@ class PowderWindow:
         Raises
         ------
         InputError
-            If the instrument is unknown, E_i is missing or too low, or bins are no bins.
+            If the instrument is unknown, E_i is missing or too low, a width is given beside it, or
+            bins are no bins.
         """
         instrument, fixed_energy = view.resolve_instrument(
             options.instrument, options.incident_energy
         )
+        if instrument is not None and options.energy_fwhm > 0:
+            what = f"energy_fwhm={options.energy_fwhm} was given with {instrument.name}"
+            why = f"{instrument.name} has a resolution of its own"
+            fix = "Leave energy_fwhm out, or set the width_scale of the instrument"
+            raise InputError(explain(what, why, fix))
         if options.energy_edges is not None:
             energy_edges = view.check_edges("energy_edges", options.energy_edges)
         else:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from scatterml_ase import IncoherentScattering, PowderScattering
-from scatterml_ase.errors import InputError, StabilityWarning
+from scatterml_ase.errors import AccuracyWarning, InputError, StabilityWarning
 from scatterml_ase.physics.lengths import nuclide
-from scatterml_ase.scattering.converged_dos import change, converged_dos
+from scatterml_ase.scattering import converged_dos
 from scatterml_ase.testing import check_analyzer
 from scatterml_ase.units import HBAR2_PER_AMU
 
@@ -110,16 +110,24 @@ def test_anisotropy_changes_the_map(wurtzite):
     """By little here; force constants know it, their density of states does not."""
     options = {"q_edges": [9, 10], "energy_edges": np.linspace(0, 150, 31), **{"order": 2}}
     tensors = IncoherentScattering(600.0, **options)(wurtzite)
-    isotropic = IncoherentScattering(600.0, **options)(converged_dos(wurtzite))
+    isotropic = IncoherentScattering(600.0, **options)(converged_dos.converged_dos(wurtzite))
     difference = np.abs(tensors.intensity - isotropic.intensity).sum()
     assert 1e-5 < difference / isotropic.intensity.sum() < 0.05
 
 
 def test_the_density_of_states_is_converged(zincblende):
-    dos = converged_dos(zincblende)
+    dos = converged_dos.converged_dos(zincblende)
     dense = zincblende.dos((44, 44, 44))
-    assert change(dos, dense) < 0.01
+    assert converged_dos.change(dos, dense) < 0.01
     np.testing.assert_allclose(np.sum(dos.partial * dos.widths, axis=1), 3.0, rtol=1e-9)
+
+
+def test_a_mesh_that_cannot_be_made_denser_is_judged_by_a_coarser_one(zincblende, monkeypatch):
+    """In large cells the first mesh is the last: how good it is is told all the same."""
+    monkeypatch.setattr(converged_dos, "_MOST_MODES", 1.0)
+    monkeypatch.setattr(converged_dos, "_TOLERABLE", 1e-4)
+    with pytest.warns(AccuracyWarning, match="still changes by"):
+        converged_dos.converged_dos(zincblende)
 
 
 def test_displacements_of_ones_own_do_not_fit_many_phonons(zincblende):

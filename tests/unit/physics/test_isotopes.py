@@ -75,6 +75,7 @@ def test_a_null_matrix_scatters_incoherently_only():
         ("H->D 60 %, H->T 10 %", {"H": "60% 2H + 30% H + 10% 3H"}),
         ("7Li->6Li 50 %", {"7Li": "50% 6Li + 50% 7Li"}),
         ("D->H .5 %", {"2H": "99.5% 2H + 0.5% H"}),
+        ("H->D 0 %", {"H": "H"}),
     ],
 )
 def test_the_syntax(text, expected):

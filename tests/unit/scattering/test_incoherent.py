@@ -219,6 +219,7 @@ def test_imaginary_modes_are_said_and_left_out(hydride):
         ({"q_edges": [3, 2, 1]}, "ascending"),
         ({"q_edges": [-1, 2]}, "length"),
         ({"energy_fwhm": -1.0}, "width"),
+        ({"instrument": "TOSCA", "energy_fwhm": 1.0}, "TOSCA has a resolution of its own"),
         ({"scattering_lengths": {"Ga": 7.0}}, "names Ga"),
         ({"q_edges": [0, 3000]}, "smaller"),
     ],
