@@ -17,6 +17,7 @@ from scatterml_ase.cli.bridges import Lammps, Serve
 from scatterml_ase.cli.jobs import Report, Spectrum
 from scatterml_ase.cli.learning import CheckData, Select, Train, Uncertainty
 from scatterml_ase.cli.models import Models
+from scatterml_ase.cli.plane import Plane
 from scatterml_ase.cli.terminal import set_up_messages, sigterm_unwinds
 from scatterml_ase.cli.trajectory import Trajectory
 from scatterml_ase.errors import InputError
@@ -25,6 +26,7 @@ _FAILED, _INTERRUPTED = 2, 130
 
 Command = (
     Annotated[Spectrum, subcommand("spectrum")]
+    | Annotated[Plane, subcommand("plane")]
     | Annotated[Trajectory, subcommand("trajectory")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Train, subcommand("train")]

@@ -53,7 +53,8 @@ def draw_plane(
     ax.set_ylabel(f"{direction_name(plane.v, 1)} (r.l.u.)")
     ax.set_title(_title(plane), fontsize="medium")
     if (figure := ax.get_figure()) is not None:
-        bar = figure.colorbar(mesh, ax=ax, extend="max", pad=0.02)
+        beside = ax.inset_axes((1.03, 0.0, 0.045, 1.0))  # as high as the plane
+        bar = figure.colorbar(mesh, cax=beside, extend="max")
         bar.set_label(intensity_label("plane", plane.units["energy"], plane.scale))
     return ax
 
