@@ -45,12 +45,12 @@ def mean_and_spread(results: Sequence[_ResultT]) -> _ResultT:
         arrays = [getattr(one, name) for one in results]
         if name in _AVERAGED:
             changed[name] = None if _all_none(name, arrays) else _stack(name, arrays).mean(axis=0)
-        elif name not in ("error", "mask"):
+        elif name == "mask":
+            changed[name] = np.logical_and.reduce(arrays)
+        elif name != "error":
             _check_same(name, arrays)
     spread = _stack(first.signal, [getattr(one, first.signal) for one in results])
     changed["error"] = spread.std(axis=0, ddof=1)
-    if hasattr(first, "mask"):
-        changed["mask"] = np.logical_and.reduce([getattr(one, "mask") for one in results])  # noqa: B009
     for item in fields(first):
         values = [getattr(one, item.name) for one in results]
         if item.name in _SCALARS and None not in values:
