@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import h5py
 from ase.io.jsonio import decode
-from ase.phonons import Phonons
-from ase.vibrations.data import VibrationsData
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.phonons.from_ase import from_phonons, from_vibrations
@@ -16,6 +14,8 @@ from scatterml_ase.results import phonopy_border
 from scatterml_ase.results.force_constants import ForceConstants
 
 if TYPE_CHECKING:
+    from ase.phonons import Phonons
+    from ase.vibrations.data import VibrationsData
     from phonopy import Phonopy
 
 _CELLS = ("phonopy_params.yaml", "phonopy.yaml", "phonopy_disp.yaml")
@@ -53,6 +53,9 @@ def read_force_constants(
     if born is not None or cells is not None:
         what = f"born= and cells= do not belong to {type(source).__name__}"
         raise InputError(explain(what, "they complete files of phonopy", "Leave them out"))
+    from ase.phonons import Phonons  # slow: they bring pyplot with them
+    from ase.vibrations.data import VibrationsData
+
     if isinstance(source, Phonons):
         return from_phonons(source)
     if isinstance(source, VibrationsData):
@@ -117,6 +120,8 @@ def _from_json(path: Path) -> ForceConstants:
         vibrations = decode(path.read_text("utf-8"))
     except (ValueError, KeyError, TypeError, OSError) as error:
         vibrations = error
+    from ase.vibrations.data import VibrationsData
+
     if isinstance(vibrations, VibrationsData):
         return from_vibrations(vibrations)
     what = f"{str(path)!r} holds no vibrations of ASE"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from ase.phonons import Phonons
-from ase.vibrations.data import VibrationsData
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.phonons.folding import fold
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.force_constants import ForceConstants
+
+if TYPE_CHECKING:
+    from ase.phonons import Phonons
+    from ase.vibrations.data import VibrationsData
 
 
 def from_phonons(phonons: Phonons) -> ForceConstants:
