@@ -83,7 +83,7 @@ class MeasuredPulse:
         In Å, ascending.
     fwhm
         Full width at half maximum of the pulse in µs. Below the first wavelength it is taken as
-        proportional to the wavelength (slowing-down regime).
+        proportional to the wavelength (slowing-down regime); above the last it stays.
     """
 
     wavelength: tuple[float, ...]
