@@ -41,7 +41,7 @@ print(f"{measured.mask.mean():.0%} of the plane is measured")
 # 3. The same with phonons of finite lifetime: widths that grow with energy.
 damped = replace(everything, linewidths=lambda q, energy: 0.05 * energy)(force_constants)
 
-figure = Figure(figsize=(11, 4.2), layout="constrained")
+figure = Figure(figsize=(11, 3.1), layout="constrained")
 for ax, shown in zip(figure.subplots(1, 3), (plane, measured, damped), strict=True):
     shown.plot(ax, maximum=3.0)
 figure.savefig(folder / "planes.png", dpi=150)
