@@ -159,6 +159,8 @@ def both_signs(loss: np.ndarray, step: float, temperature: float) -> np.ndarray:
 def into_bins(loss: np.ndarray, step: float, temperature: float, edges: np.ndarray) -> np.ndarray:
     """Return the content of bins from that of the lattice cells, which are Δ wide.
 
+    The cell at 0 is halved there as detailed balance has it: at T = 0 nothing is below.
+
     Parameters
     ----------
     loss
@@ -173,6 +175,9 @@ def into_bins(loss: np.ndarray, step: float, temperature: float, edges: np.ndarr
     content = both_signs(loss, step, temperature)
     borders = step * (np.arange(len(content) + 1) - len(loss) + 0.5)
     below = np.concatenate([[0.0], np.cumsum(content)])
+    middle, damping = len(loss) - 1, boltzmann_factors(step / 4, temperature)
+    gain = below[middle] + content[middle] * damping / (1 + damping)
+    borders, below = np.insert(borders, middle + 1, 0.0), np.insert(below, middle + 1, gain)
     return np.diff(np.interp(edges, borders, below))
 
 

@@ -216,7 +216,11 @@ def _shares(dos: PhononDOS) -> np.ndarray:
         what = f"The partial DOS has values down to {counts.min():.3g} per bin"
         raise InputError(explain(what, "densities of states are not negative", "Check its origin"))
     counts = np.maximum(counts, 0.0)
-    return counts / counts.sum(axis=1, keepdims=True)
+    total = counts.sum(axis=1, keepdims=True)
+    if not total.all():
+        what = f"Atom {int(np.argmin(total))} has a partial DOS of zero"
+        raise InputError(explain(what, "every atom takes part in three modes", "Check its origin"))
+    return counts / total
 
 
 def _step(dos: PhononDOS, orders: int = 1) -> float:

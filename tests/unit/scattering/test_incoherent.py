@@ -239,6 +239,22 @@ def test_a_negative_density_is_explained(hydride):
         IncoherentScattering(20.0)(replace(hydride, partial=-hydride.partial))
 
 
+def test_an_atom_at_rest_is_explained(hydride):
+    with pytest.raises(InputError, match="Atom 1 has a partial DOS of zero"):
+        IncoherentScattering(20.0)(replace(hydride, partial=hydride.partial * [[1], [0], [1]]))
+
+
+def test_at_absolute_zero_no_energy_is_gained(hydride):
+    """Not even in bins finer than the lattice of energies; warm, both sides differ by exp(E/kT)."""
+    bins = {"q_edges": [3, 4], "energy_edges": np.linspace(-0.5, 0.5, 11)}
+    cold = IncoherentScattering(0.0, **bins)(hydride)
+    assert not cold.intensity[:, :5].any()
+    assert cold.intensity[0, 5] > 0
+    cool = IncoherentScattering(1.0, **bins)(hydride)
+    ratio = cool.intensity[0, 4] / cool.intensity[0, 5]
+    assert np.exp(-0.1 / 0.0862) < ratio < 1
+
+
 def test_the_contract_and_files(hydride, tmp_path):
     analyzer = IncoherentScattering(20.0, q_edges=[1, 2, 3], energy_edges=np.linspace(0, 200, 21))
     check_analyzer(analyzer, hydride)
