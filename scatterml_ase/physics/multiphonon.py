@@ -142,7 +142,7 @@ def n_phonon_spectra(
         yield np.maximum(fft.irfft(power, length)[:cells], 0.0)
 
 
-def boltzmann_factors(energies: np.ndarray, temperature: float) -> np.ndarray:
+def boltzmann_factors(energies: np.ndarray | float, temperature: float) -> np.ndarray:
     """Return exp(−E/kT) of energies in meV ≥ 0; at T = 0 exactly, 1 at E = 0 and 0 above."""
     energies = np.asarray(energies, dtype=float)
     if temperature == 0:
