@@ -25,12 +25,12 @@ from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.form_factors import coefficients
 from scatterml_ase.physics.lattice import position_phases
 from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.scattering.line_profile import LineProfile
 from scatterml_ase.scattering.matrix_function import quadratic_form
 from scatterml_ase.scattering.one_phonon import check_scattering_vectors
 from scatterml_ase.scattering.probe import XrayProbe
 from scatterml_ase.scattering.scatterer import Scatterer
-from scatterml_ase.scattering.view import check_edges
 from scatterml_ase.units import ELECTRON_RADIUS, FM2_TO_MBARN, HBAR2_PER_AMU
 
 

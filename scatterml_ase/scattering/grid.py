@@ -14,6 +14,7 @@ from scatterml_ase.atomic_write import atomic_write
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import unit_cell
 from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.results.sqw_grid import SqwGrid
 from scatterml_ase.scattering import view
 from scatterml_ase.scattering.crystal_options import (
@@ -110,7 +111,7 @@ class GridScattering(CrystalOptions):
 
     def _energy_edges(self, force_constants: ForceConstants) -> np.ndarray:
         if self.energy_edges is not None:
-            return view.check_edges("energy_edges", self.energy_edges)
+            return check_edges("energy_edges", self.energy_edges)
         largest = view.largest_transfer(
             *view.resolve_instrument(self.instrument, self.incident_energy)
         )

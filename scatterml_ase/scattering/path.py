@@ -11,6 +11,7 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import paths, unit_cell
 from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.scattering import linewidths, mode_histogram, view
 from scatterml_ase.scattering.instruments import Instrument
@@ -95,7 +96,9 @@ class PathScattering:
             is missing or too low, or a scattering length is missing.
         """
         neutrons_only(self.probe, instrument=self.instrument)
-        instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
+        instrument, fixed_energy = view.resolve_instrument(
+            self.instrument, self.incident_energy, self.energy_fwhm
+        )
         scatterer = Scatterer.prepare(
             force_constants,
             self.temperature,
@@ -182,7 +185,7 @@ class PathScattering:
                 highest, view.largest_transfer(instrument, fixed_energy), smooth=True
             )
         else:
-            edges = view.check_edges("energy_edges", self.energy_edges)
+            edges = check_edges("energy_edges", self.energy_edges)
         return view.EnergyView.make(edges, view.energy_widths(instrument, fixed_energy, fwhm))
 
     def _options(self, instrument: Instrument | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import unit_cell
 from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.results.sqw_plane import SqwPlane
-from scatterml_ase.scattering import view
 from scatterml_ase.scattering.crystal_options import (
     CrystalOptions,
     Prepared,
@@ -129,9 +129,9 @@ class PlaneScattering(CrystalOptions):
             fix = "Give energy=(18, 22), or energy_edges=[18, 20, 22] for several slices"
             raise InputError(explain(what, "one of them says where it is", fix))
         if self.energy is not None:
-            return view.check_edges("energy", self.energy)
+            return check_edges("energy", self.energy)
         assert self.energy_edges is not None
-        return view.check_edges("energy_edges", self.energy_edges)
+        return check_edges("energy_edges", self.energy_edges)
 
     def _check_samples(self) -> None:
         if len(self.samples) != 3 or any(n != int(n) or n < 1 for n in self.samples):

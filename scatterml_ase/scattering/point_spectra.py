@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from scatterml_ase.physics import structure_factor
-from scatterml_ase.physics.debye_waller import symmetrize_tensors
 from scatterml_ase.physics.star_folding import FoldedPoints, fold
 from scatterml_ase.scattering import linewidths, mode_histogram
 from scatterml_ase.scattering.linewidths import Linewidths
@@ -17,8 +16,6 @@ from scatterml_ase.scattering.scatterer import Scatterer
 from scatterml_ase.scattering.view import EnergyView
 
 _CHUNK_BYTES = 64_000_000
-_UNEVEN = 1e-6
-"""How much displacements may break the symmetry, relative."""
 Progress = Callable[[int], object]
 
 
@@ -98,12 +95,6 @@ def point_spectra(
 def _rotations(scatterer: Scatterer) -> np.ndarray | None:
     """Return the rotations that change nothing, None if the scatterer breaks the symmetry."""
     operations = scatterer.force_constants.symmetry_operations
-    tensors = scatterer.displacements
-    if tensors is not None:
-        cell = scatterer.force_constants.crystal.to("angstrom").cell
-        even = symmetrize_tensors(tensors, cell, operations)
-        if np.abs(even - tensors).max() > _UNEVEN * np.abs(tensors).max():
-            return None
     return operations.rotations if scatterer.symmetric else None
 
 

@@ -34,6 +34,8 @@ class ReachOptions(Protocol):
     @property
     def elevation(self) -> tuple[float, float]: ...  # noqa: D102
     @property
+    def energy_fwhm(self) -> float | None: ...  # noqa: D102
+    @property
     def probe(self) -> ProbeName: ...  # noqa: D102
 
 
@@ -75,7 +77,9 @@ class Reach:
             instrument, or the orientation is none.
         """
         neutrons_only(options.probe, instrument=options.instrument)
-        instrument, fixed = view.resolve_instrument(options.instrument, options.incident_energy)
+        instrument, fixed = view.resolve_instrument(
+            options.instrument, options.incident_energy, options.energy_fwhm
+        )
         if options.psi is None:
             for name in ("orientation", "horizontal"):
                 if getattr(options, name) is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scatterml_ase.errors import InputError, StabilityWarning, explain, warn
 from scatterml_ase.physics import structure_factor
-from scatterml_ase.physics.debye_waller import check_temperatures
+from scatterml_ase.physics.debye_waller import check_temperatures, symmetrize_tensors
 from scatterml_ase.physics.thermal import acoustic_modes_at_gamma
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.modes import PhononModes
@@ -24,6 +24,8 @@ MINIMUM_FREQUENCY = 0.02
 """Modes below this energy in meV are left out: at Bragg peaks one-phonon scattering diverges."""
 IMAGINARY_TOLERANCE = 0.1
 """Modes below minus this energy in meV count as imaginary; in between they are noise at Γ."""
+_UNEVEN = 1e-6
+"""How much displacements may break the symmetry, relative."""
 _MESH_SPACING = 0.125  # Å⁻¹, of the finer of the two meshes for displacements
 
 
@@ -103,8 +105,19 @@ class Scatterer:
 
     @property
     def symmetric(self) -> bool:
-        """Whether equivalent atoms scatter alike: lengths given by index may break that."""
-        return self.probe.unchanged_by(self.force_constants.symmetry_operations.permutations)
+        """Whether equivalent atoms scatter alike.
+
+        Lengths given by index, or displacements, may break that.
+        """
+        operations = self.force_constants.symmetry_operations
+        if not self.probe.unchanged_by(operations.permutations):
+            return False
+        if self.displacements is None:
+            return True
+        cell = self.force_constants.crystal.to("angstrom").cell
+        even = symmetrize_tensors(self.displacements, cell, operations)
+        largest = float(np.abs(self.displacements).max())
+        return bool(np.abs(even - self.displacements).max() <= _UNEVEN * largest)
 
     def real_parts(self) -> list[Scatterer]:
         """Return scatterers with real amplitudes whose intensities add up to the mean of ±Q."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -117,7 +116,9 @@ def energy_widths(
 
 
 def resolve_instrument(
-    instrument: Instrument | str | None, incident_energy: float | None
+    instrument: Instrument | str | None,
+    incident_energy: float | None,
+    energy_fwhm: float | None = None,
 ) -> tuple[Instrument | None, float | None]:
     """Return the instrument and the energy that is fixed, E_i or its E_f in meV, or None and None.
 
@@ -125,9 +126,14 @@ def resolve_instrument(
     ------
     InputError
         If the instrument is unknown, or E_i is missing, out of range or without an instrument, or
-        given to an instrument of indirect geometry.
+        given to an instrument of indirect geometry, or a width is given beside an instrument.
     """
     found = find_instrument(instrument)
+    if found is not None and energy_fwhm:
+        what = f"energy_fwhm={energy_fwhm} was given with {found.name}"
+        why = f"{found.name} has a resolution of its own"
+        fix = "Leave energy_fwhm out, or set the width_scale of the instrument"
+        raise InputError(explain(what, why, fix))
     if found is not None:
         return found, found.fixed_energy(incident_energy)
     if incident_energy is not None:
@@ -139,27 +145,6 @@ def resolve_instrument(
             )
         )
     return None, None
-
-
-def check_edges(name: str, edges: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return bin edges as an array after checking them.
-
-    Raises
-    ------
-    InputError
-        If they are not two or more ascending finite numbers.
-    """
-    values = np.asarray(edges, dtype=float)
-    good = values.ndim == 1 and len(values) > 1 and bool(np.isfinite(values).all())
-    if not good or not np.all(np.diff(values) > 0):
-        raise InputError(
-            explain(
-                f"{name} are no bin edges",
-                "they must be two or more ascending finite numbers",
-                f"Give e.g. {name}=np.linspace(0, 80, 161)",
-            )
-        )
-    return values
 
 
 def highest_mode(force_constants: ForceConstants) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.scattering import view
 from scatterml_ase.scattering.instruments import Instrument
 
@@ -73,15 +74,10 @@ class PowderWindow:
             bins are no bins.
         """
         instrument, fixed_energy = view.resolve_instrument(
-            options.instrument, options.incident_energy
+            options.instrument, options.incident_energy, options.energy_fwhm
         )
-        if instrument is not None and options.energy_fwhm > 0:
-            what = f"energy_fwhm={options.energy_fwhm} was given with {instrument.name}"
-            why = f"{instrument.name} has a resolution of its own"
-            fix = "Leave energy_fwhm out, or set the width_scale of the instrument"
-            raise InputError(explain(what, why, fix))
         if options.energy_edges is not None:
-            energy_edges = view.check_edges("energy_edges", options.energy_edges)
+            energy_edges = check_edges("energy_edges", options.energy_edges)
         else:
             smooth = instrument is not None or options.energy_fwhm > 0
             largest = view.largest_transfer(instrument, fixed_energy)
@@ -110,7 +106,7 @@ def _shells(
 ) -> np.ndarray:
     """Return the edges of the shells: as given, what the instrument reaches, or 0 to 8 Å⁻¹."""
     if given is not None:
-        edges = view.check_edges("q_edges", given)
+        edges = check_edges("q_edges", given)
         if edges[0] < 0:
             what = f"q_edges start at {edges[0]} Å⁻¹"
             raise InputError(explain(what, "|Q| is a length", "Start at 0 or above"))

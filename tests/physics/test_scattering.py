@@ -218,6 +218,23 @@ def test_lengths_given_by_atom_break_the_symmetry(zincblende):
     assert scatterer.lengths[0] == 1.0
 
 
+def test_displacements_that_differ_by_direction_break_the_symmetry(zincblende):
+    """A cubic site moves alike in all directions; what says otherwise must not be folded."""
+    even = np.broadcast_to(0.01 * np.eye(3), (2, 3, 3))
+    assert Scatterer.prepare(zincblende, 300.0, displacements=even).symmetric
+    uneven = even.copy()
+    uneven[0, 2, 2] = 0.02
+    assert not Scatterer.prepare(zincblende, 300.0, displacements=uneven).symmetric
+
+
+@pytest.mark.parametrize("analyzer", [PowderScattering, PathScattering])
+def test_a_width_beside_an_instrument_is_refused(zincblende, analyzer):
+    """Neither may be dropped silently."""
+    options = {"instrument": "ARCS", "incident_energy": 200.0, "energy_fwhm": 1.0}
+    with pytest.raises(InputError, match="ARCS has a resolution of its own"):
+        analyzer(300.0, **options)(zincblende)
+
+
 def test_instrument_masks_what_it_cannot_see(zincblende):
     instrument = Instrument.custom([(5, 90)], relative_energy_fwhm=(0.04, -0.03))
     sqw = PowderScattering(

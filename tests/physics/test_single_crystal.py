@@ -300,7 +300,7 @@ def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
         ({"temperature": -1.0}, "temperature"),
         ({"energy": (1.0, 2.0)}, "both energy and energy_edges"),
         ({"energy_edges": None}, "no energy is given"),
-        ({"energy_edges": None, "energy": (2.0, 1.0)}, "energy are no bin edges"),
+        ({"energy_edges": None, "energy": (2.0, 1.0)}, "energy is no list of bin edges"),
         ({"axes": ((1, 0, 0), (2, 0, 0))}, "independent directions"),
         ({"axes": ((1, 0, 0),)}, "independent directions"),
         ({"ranges": ((1, 0), (0, 1))}, "axis 1 has the range"),

@@ -12,8 +12,8 @@ from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.physics.correlations import Taper, nyquist_energy
 from scatterml_ase.physics.debye_waller import check_temperatures
 from scatterml_ase.physics.quantum_correction import QuantumCorrection, quantum_factor
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.results.sqw import SqwMap
-from scatterml_ase.scattering import view
 from scatterml_ase.scattering.trajectory.analyzer import check_segments, check_width
 from scatterml_ase.scattering.trajectory.series import SpectrumTransform
 from scatterml_ase.scattering.trajectory.wavevector_options import WavevectorOptions
@@ -76,7 +76,7 @@ class TrajectoryScattering(WavevectorOptions):
         """
         if self.energy_edges is None:
             return None
-        edges = view.check_edges("energy_edges", self.energy_edges)
+        edges = check_edges("energy_edges", self.energy_edges)
         nyquist = nyquist_energy(timestep)
         if np.abs(edges).max() > nyquist:
             raise InputError(

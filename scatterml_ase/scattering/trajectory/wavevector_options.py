@@ -11,7 +11,7 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import paths
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.scattering import view
+from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.scattering.probe import ProbeName, XrayProbe, make_probe
 from scatterml_ase.scattering.trajectory import Scattering
 from scatterml_ase.scattering.trajectory.analyzer import TrajectoryAnalyzer
@@ -116,7 +116,7 @@ class WavevectorOptions(TrajectoryAnalyzer):
             return CommensurateQ.along_path(simulated, self._segments(simulated), self._zone())
         edges = _SHELLS
         if self.q_edges is not None:
-            edges = view.check_edges("q_edges", self.q_edges)
+            edges = check_edges("q_edges", self.q_edges)
         if edges[0] < 0 or self.points_per_shell < 1:
             what = f"q_edges from {edges[0]} with {self.points_per_shell} points per shell"
             why = "|Q| is a length, and a shell needs one wavevector"

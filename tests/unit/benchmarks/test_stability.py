@@ -25,9 +25,9 @@ def common(copper):
 
 @pytest.fixture
 def simulate(benchmark, monkeypatch, copper, common, tmp_path):
-    """Run some "picoseconds" of 200 fs of copper."""
+    """Run some "picoseconds" of 300 fs of copper."""
     module = benchmark("stability_dynamics")
-    monkeypatch.setattr(module, "PICOSECOND", 200.0)
+    monkeypatch.setattr(module, "PICOSECOND", 300.0)
     monkeypatch.setattr(module, "EQUILIBRATION", 40.0)
 
     def run(part, duration, file="run.json"):

@@ -196,6 +196,16 @@ def test_a_part_of_the_training_structures_keeps_the_validation(config, tmp_path
 
 def test_only_the_first_signals_are_held_back():
     """Torchrun sends the signal it got to processes that already have it."""
+    inherited = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored in the background
+    try:
+        _interrupt_three_times()
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+
+
+def _interrupt_three_times():
     with pytest.raises(KeyboardInterrupt), deferred_signals(held=2) as stopped:
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
