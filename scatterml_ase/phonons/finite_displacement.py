@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 # A batch holds about this many atoms: enough to keep a model busy, little enough for memory.
 _ATOMS_PER_BATCH = 1000
+_MOST_FITTED = 8000
+"""Free force constants that are fitted all at once, in half a gigabyte."""
+_SWEEPS = 10
+"""How often sum rule and permutation symmetry are imposed in turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,9 @@ class FiniteDisplacementPhonons:
         Tolerance in Å for finding the symmetry.
     symmetrize
         Whether the force constants are fitted with space group, acoustic sum rule and
-        permutation symmetry imposed together; otherwise they stay as the forces gave them.
+        permutation symmetry imposed together; otherwise they stay as the forces gave them. In
+        large cells of low symmetry, where the fit would take gigabytes, sum rule and permutation
+        symmetry are imposed in turn instead.
     born_charges
         Born effective charges, shape (atoms, 3, 3), in e, for the atoms of the given cell, to add
         the non-analytical term; needs ``dielectric``.
@@ -120,11 +126,14 @@ class FiniteDisplacementPhonons:
         # A cell at its minimum only up to the tolerance: what is left of the forces is no response.
         background = residual[unit_indices(phonopy)]
         phonopy.forces = [forces - background for forces in self._forces(phonopy, unit.calc)]
+        fitted = self.symmetrize and _free_constants(phonopy) <= _MOST_FITTED
         phonopy.produce_force_constants(
             show_drift=False,
             calculate_full_force_constants=False,
-            fc_calculator="symfc" if self.symmetrize else "traditional",
+            fc_calculator="symfc" if fitted else "traditional",
         )
+        if self.symmetrize and not fitted:
+            phonopy.symmetrize_force_constants(level=_SWEEPS, show_drift=False)
         return phonopy
 
     def _forces(self, phonopy: Phonopy, calculator: Any) -> Iterator[np.ndarray]:
@@ -137,6 +146,12 @@ class FiniteDisplacementPhonons:
                 images = [to_ase(cell) for cell in supercells[start : start + size]]
                 yield from _evaluate(calculator, images)
                 bar.update(len(images))
+
+
+def _free_constants(phonopy: Phonopy) -> float:
+    """Return about how many force constants symmetry leaves free: the square of it fills memory."""
+    operations = len(phonopy.primitive_symmetry.symmetry_operations["rotations"])
+    return 9 * len(phonopy.primitive) * len(phonopy.supercell) / (2 * operations)
 
 
 def _evaluate(calculator: Any, images: list[Atoms]) -> Iterator[np.ndarray]:
