@@ -80,6 +80,16 @@ def known_values(
     return values, error, mask
 
 
+def told_errors(intensity: np.ndarray, error: np.ndarray | None) -> np.ndarray | None:
+    """Return errors, or None if all are zero beside intensities that are not.
+
+    Formats that must hold errors hold zeros where nobody knew any.
+    """
+    if error is None or np.any(np.nan_to_num(error)) or not np.any(np.nan_to_num(intensity)):
+        return error
+    return None
+
+
 def known_of_detectors(intensity: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return what detectors know: zero with zero error too, if they count elsewhere.
 
@@ -123,6 +133,7 @@ def measured_map(
         Fields of :class:`SqwMap` that the file gives.
     """
     edges = check_edges("The Q axis", q), check_edges("The energy axis", energy_transfer)
+    error = error if saved is not None else told_errors(intensity, error)
     values, error, mask = known_values(intensity, error, mask)
     known: dict[str, Any] = {"scale": "arbitrary", "ki_over_kf": None, **changes}
     found = SqwMap(

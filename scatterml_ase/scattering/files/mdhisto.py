@@ -27,6 +27,9 @@ _OWN = ("q", "energy_transfer", "intensity", "error", "mask")
 _EVEN = 1e-6
 """Of an axis Mantid keeps the ends and the number of bins only: they must be equally wide."""
 
+_PER_EVENT = 2
+"""Where Mantid says so of a histogram, it shows signal over number of events."""
+
 
 class _Axis(NamedTuple):
     name: str
@@ -47,6 +50,8 @@ def read(path: Path, told: Told) -> SqwMap:
         axes = _axes(data)
         signal, variance = (np.asarray(data[name][()]) for name in ("signal", "errors_squared"))
         masked = np.asarray(data["mask"][()] if "mask" in data else np.zeros(signal.shape), bool)
+        if number(entry, "visual_normalization") == _PER_EVENT and "num_events" in data:
+            signal, variance = _per_event(signal, variance, np.asarray(data["num_events"][()]))
         saved = dataset(entry, METADATA)
         text = None if saved is None else text_of(saved[()])
         incident = number(file, f"{_ENTRY}/experiment0/logs/Ei/value")
@@ -82,7 +87,8 @@ def write(path: Path, sqw: SqwMap) -> None:
         If the bins of an axis are not equally wide.
     """
     plain = in_default_units(sqw)
-    name = "|Q|" if plain.axis == "powder" else "[path]"
+    # Names that begin with "[" or "Q_" change their sign where Mantid is set to k_f - k_i.
+    name = "|Q|" if plain.axis == "powder" else "Path"
     axes = (
         _Axis(name, "Angstrom^-1", plain.q),
         _Axis("DeltaE", "meV", plain.energy_transfer),
@@ -117,6 +123,14 @@ def _write_data(data: h5py.Group, axes: tuple[_Axis, ...], plain: SqwMap) -> Non
         data.create_dataset(key, data=values.T, compression="gzip")
     data["signal"].attrs["signal"] = np.int32(1)
     data["signal"].attrs["axes"] = np.bytes_("D1:D0")
+
+
+def _per_event(
+    signal: np.ndarray, variance: np.ndarray, events: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean signal of the events in each bin and its variance; NaN where there are none."""
+    some = np.where(events > 0, events, np.nan)
+    return signal / some, variance / some**2
 
 
 def _need_even(axes: tuple[_Axis, ...]) -> None:

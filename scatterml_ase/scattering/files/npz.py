@@ -17,6 +17,7 @@ from scatterml_ase.scattering.files.content import (
     packed,
     standard_deviation,
 )
+from scatterml_ase.scattering.files.hdf5 import text_of
 
 _OWN = ("q", "energy_transfer", "intensity", "error", "mask")
 _NAMES = {
@@ -57,7 +58,7 @@ def read(path: Path, told: Told) -> SqwMap:
     if error is None and "variance" in found:
         error = standard_deviation(found["variance"])
     provenance = {"source": path.name, "format": "npz"}
-    provenance |= {key: str(found[key]) for key in ("instrument", "sample") if key in found}
+    provenance |= {key: text_of(found[key]) for key in ("instrument", "sample") if key in found}
     changes: dict[str, Any] = {}
     if "fixed_energy" in found:
         energy = float(found["fixed_energy"])

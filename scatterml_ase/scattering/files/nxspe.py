@@ -22,6 +22,7 @@ from scatterml_ase.scattering.files.content import (
     known_values,
     packed,
     restored,
+    told_errors,
 )
 from scatterml_ase.scattering.files.hdf5 import attribute, dataset, need, number, text_of
 
@@ -104,7 +105,8 @@ def _read_data(data: h5py.Group, known: np.ndarray | None) -> dict[str, Any]:
     if intensity.shape[0] != len(polar) == intensity.shape[-1]:
         intensity, error = intensity.T, error.T
     mask = known_of_detectors(intensity, error) if known is None else known
-    values, errors, mask = known_values(intensity, error, mask)
+    told = error if known is not None else told_errors(intensity, error)
+    values, errors, mask = known_values(intensity, told, mask)
     arrays = {
         "polar": polar,
         "polar_width": width,
@@ -121,10 +123,14 @@ def _read_data(data: h5py.Group, known: np.ndarray | None) -> dict[str, Any]:
 
 
 def _write_data(data: h5py.Group, plain: DetectorMap) -> None:
-    """Write the arrays; a detector whose first bin is NaN counts as masked in other programs."""
+    """Write the arrays; what is unknown is NaN.
+
+    Other programs leave NaN out of sums, but take a detector whose first bin is NaN as masked
+    altogether: in one that knows more, that bin is zero with zero error.
+    """
     error = np.zeros_like(plain.intensity) if plain.error is None else plain.error
-    unknown = np.where(plain.mask.any(axis=1, keepdims=True), 0.0, np.nan)
-    intensity = np.where(plain.mask, plain.intensity, unknown)
+    intensity = np.where(plain.mask, plain.intensity, np.nan)
+    intensity[~plain.mask[:, 0] & plain.mask.any(axis=1), 0] = 0.0
     _numbers(data, "data", intensity, signal=np.int32(1), axes="polar:energy")
     _numbers(data, "error", np.where(plain.mask, error, 0.0))
     _numbers(data, "energy", plain.energy_transfer, units="meV")
@@ -182,7 +188,7 @@ def _provenance(path: Path, entry: h5py.Group) -> dict[str, str]:
 
 def _group(parent: h5py.Group, name: str, kind: str) -> h5py.Group:
     group = parent.create_group(name)
-    group.attrs["NX_class"] = kind
+    group.attrs["NX_class"] = np.bytes_(kind)
     return group
 
 

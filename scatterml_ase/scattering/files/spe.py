@@ -16,10 +16,12 @@ from scatterml_ase.scattering.files.content import (
     known_of_detectors,
     known_values,
     measured_map,
+    told_errors,
 )
 
 _WIDTH, _PER_LINE = 10, 8
 _MASKED = -1e30
+_SMALLEST = 1e-99
 _COLUMNS = {".par": (1, 2, 3, 0), ".phx": (2, 3, 4, None)}
 """Where the files of detectors have 2θ, azimuth, width (of 2θ) and distance; ``.par`` has the
 width in m."""
@@ -51,7 +53,8 @@ def read(path: Path, told: Told) -> SqwMap | DetectorMap:
     if "q" in title.lower():
         return measured_map(grid[: rows + 1], energy, intensity, error, provenance=source)
     polar, width, azimuthal, distance = _detectors(path, grid, rows)
-    values, errors, mask = known_values(intensity, error, known_of_detectors(intensity, error))
+    mask = known_of_detectors(intensity, error)
+    values, errors, mask = known_values(intensity, told_errors(intensity, error), mask)
     return DetectorMap(
         polar=polar,
         polar_width=width,
@@ -69,12 +72,13 @@ def read(path: Path, told: Told) -> SqwMap | DetectorMap:
 def write(path: Path, sqw: SqwMap) -> None:
     """Write a map as Mantid writes one of |Q|: about six digits, no temperature, no crystal."""
     plain = in_default_units(sqw)
-    error = np.zeros_like(plain.intensity) if plain.error is None else plain.error
+    error = 0.0 if plain.error is None else plain.error
+    error = np.where(plain.mask & np.isfinite(error), error, 0.0)
     lines = [f"{len(plain.q) - 1:8d}{len(plain.energy_transfer) - 1:8d}"]
     lines += _block("### Q Grid", plain.q)
     lines += _block("### Energy Grid", plain.energy_transfer)
     intensity = np.where(plain.mask, plain.intensity, _MASKED)
-    for values, errors in zip(intensity, np.where(plain.mask, error, 0.0), strict=True):
+    for values, errors in zip(intensity, error, strict=True):
         lines += _block("### S(Q,w)", values)
         lines += _block("### Errors", errors)
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -104,7 +108,11 @@ def _block(title: str, values: np.ndarray) -> list[str]:
 
 
 def _field(value: float) -> str:
-    """Return as many digits as fit, with a space after them where four digits leave one."""
+    """Return as many digits as fit, with a space after them where four digits leave one.
+
+    What is closer to zero than 1e-99 is zero: its exponent would push the digits out.
+    """
+    value = 0.0 if abs(value) < _SMALLEST else value
     for digits in range(8, 3, -1):
         text = f"{value:.{digits}G}"
         if len(text) < _WIDTH:

@@ -93,6 +93,39 @@ def test_mdhisto_is_turned_round_and_its_masks_are_kept(tmp_path):
     assert sqw.axis == "powder"
 
 
+@pytest.mark.parametrize(("normalization", "events_count"), [(0, False), (1, False), (2, True)])
+def test_sums_over_events_become_means_where_mantid_shows_means(
+    normalization, events_count, tmp_path
+):
+    """BinMD adds up events: how many came into a bin says nothing of how strongly it scatters."""
+    path = mdhisto(tmp_path / "slice.nxs")
+    events = 1.0 + np.arange(12.0).reshape(4, 3)
+    events[3, 0] = 0
+    with h5py.File(path, "a") as file:
+        entry = file["MDHistoWorkspace"]
+        entry["visual_normalization"] = np.array([normalization], dtype=np.uint32)
+        entry["data/num_events"] = events.T
+    sqw = read_sqw(path)
+    assert sqw.mask[3, 0] is np.bool_(not events_count)
+    expected = I[sqw.mask] / (events[sqw.mask] if events_count else 1)
+    np.testing.assert_allclose(sqw.intensity[sqw.mask], expected)
+    np.testing.assert_allclose(sqw.error[sqw.mask], expected / 10)
+
+
+def test_errors_that_are_all_zero_are_none(tmp_path):
+    """Formats that must hold errors hold zeros where nobody knew any; then a count of 0 is one."""
+    path = nxspe(tmp_path / "a.nxspe")
+    with h5py.File(path, "a") as file:
+        file["MAR1234_spe/data/error"][...] = 0
+    assert read_detectors(path).error is None
+    assert read_sqw(path).error is None
+    path = iqe(tmp_path / "iqe.h5")
+    with h5py.File(path, "a") as file:
+        name = next(n for n in (*file, *(f"{k}/errors" for k in file)) if n.endswith("errors"))
+        file[name][...] = 0
+    assert read_sqw(path).error is None
+
+
 def test_a_cut_through_a_crystal_has_axes_of_one_bin(tmp_path):
     names = ("[H,0,0]", "DeltaE", "[0,K,0]", "[0,0,L]")
     units = ("in 1.5 A^-1", "meV", "in 1.5 A^-1", "in 1.5 A^-1")
@@ -361,13 +394,15 @@ def test_npz_with_the_usual_names(tmp_path):
     path = tmp_path / "map.npz"
     mask = np.ones((4, 3), dtype=bool)
     mask[1, 2] = False
-    np.savez(path, Q=Q, E=E, I=I, var=VARIANCE, mask=mask, Ei=80.0, T=300.0, sample="Al")
+    np.savez(path, Q=Q, E=E, I=I, var=VARIANCE, mask=mask, Ei=80.0, T=300.0, sample="Al",
+             instrument=np.bytes_("MARI"))  # fmt: skip
     sqw = read_sqw(path)
     np.testing.assert_allclose(sqw.error[mask], I[mask] / 10)
     np.testing.assert_array_equal(sqw.mask, mask)
     assert sqw.kinematics == {"geometry": "direct", "fixed_energy": 80.0}
     assert sqw.temperature == 300
     assert sqw.provenance["sample"] == "Al"
+    assert sqw.provenance["instrument"] == "MARI"
 
 
 def test_bins_of_q_can_be_chosen(tmp_path):

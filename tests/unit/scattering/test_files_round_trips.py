@@ -132,6 +132,30 @@ def test_spe_keeps_what_ten_characters_hold(tmp_path):
     assert found.scale == "arbitrary"
 
 
+def test_spe_holds_numbers_of_any_size(tmp_path):
+    """An exponent of three digits leaves no room; what is so small is nothing beside the rest."""
+    size = 10.0 ** np.linspace(-250, 8, 35).reshape(5, 7)
+    sqw = simulated(intensity=-size, error=size, mask=None)
+    path = write_sqw(sqw, tmp_path / "map.spe")
+    assert all(len(line) <= 80 for line in path.read_text().splitlines())
+    found = read_sqw(path)
+    large = size > 1e-99
+    np.testing.assert_array_equal(found.mask, large)  # zero with zero error: nothing is known
+    np.testing.assert_allclose(found.intensity[large], -size[large], rtol=1e-3)
+
+
+def test_spe_keeps_bins_without_error_and_maps_without_errors(tmp_path):
+    sqw = simulated(mask=None)
+    error = np.array(sqw.error)
+    error[2, 3] = np.nan
+    found = read_sqw(write_sqw(replace(sqw, error=error), tmp_path / "a.spe"))
+    assert found.mask[2, 3]
+    sqw = replace(sqw, error=None)
+    found = read_sqw(write_sqw(sqw, tmp_path / "b.spe"))
+    assert found.error is None
+    np.testing.assert_array_equal(found.mask, sqw.mask)
+
+
 def powder(function=lambda q, e: 1 + q**2):
     q, energy = np.linspace(0, 9, 181), np.linspace(-20, 45, 66)
     x, y = np.meshgrid((q[1:] + q[:-1]) / 2, (energy[1:] + energy[:-1]) / 2, indexing="ij")
@@ -200,7 +224,7 @@ def test_what_the_user_tells_wins(tmp_path):
 
 
 def test_other_programs_find_what_they_look_for_in_nxspe(tmp_path):
-    """Mantid opens these by name, and masks a detector whose first number is not finite."""
+    """Mantid opens these by name, and groups by name and class."""
     path = write_sqw(powder(), tmp_path / "map.nxspe")
     with h5py.File(path) as file:
         (entry,) = file.values()
@@ -213,8 +237,29 @@ def test_other_programs_find_what_they_look_for_in_nxspe(tmp_path):
         assert data["energy"].shape == (bins + 1,)
         for name in ("polar", "polar_width", "azimuthal", "azimuthal_width", "distance"):
             assert data[name].shape == (rings,)
-        known = np.isfinite(data["data"][()])
-        assert np.all(known.all(axis=1) | ~known.any(axis=1))
+        for group in (entry, *(item for item in entry.values() if isinstance(item, h5py.Group))):
+            kind = group.attrs.get_id("NX_class").get_type()
+            assert not kind.is_variable_str()  # as Mantid writes it itself
+
+
+def test_other_programs_leave_out_what_is_not_known_in_nxspe(tmp_path):
+    """Zeros would pull their means down. NaN in the first bin would mask the whole detector."""
+    detectors = read_detectors(write_sqw(powder(), tmp_path / "map.nxspe"))
+    mask = np.array(detectors.mask)
+    mask[:, 30:40] = False
+    mask[3, :5] = False
+    mask[5] = False
+    path = write_sqw(replace(detectors, mask=mask), tmp_path / "holes.nxspe")
+    with h5py.File(path) as file:
+        (entry,) = file.values()
+        data, error = entry["data/data"][()], entry["data/error"][()]
+    first = np.zeros_like(mask)
+    first[:, 0] = ~mask[:, 0] & mask.any(axis=1)
+    assert first[3, 0]
+    np.testing.assert_array_equal(np.isnan(data), ~mask & ~first)
+    np.testing.assert_array_equal(data[first], 0)
+    np.testing.assert_array_equal(error[~mask], 0)
+    np.testing.assert_array_equal(read_detectors(path).mask, mask)
 
 
 @pytest.mark.parametrize("name", ["map", "map.xyz"])
