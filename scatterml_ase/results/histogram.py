@@ -17,7 +17,10 @@ def check_edges(name: str, edges: Any) -> np.ndarray:
     InputError
         If they are not two or more ascending finite numbers.
     """
-    values = np.asarray(edges, dtype=float)
+    try:
+        values = np.asarray(edges, dtype=float)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
     good = values.ndim == 1 and len(values) > 1 and bool(np.isfinite(values).all())
     if not good or not np.all(np.diff(values) > 0):
         raise InputError(

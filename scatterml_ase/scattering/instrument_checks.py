@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,5 +112,46 @@ def refuse_incident_energy(instrument: Instrument, incident_energy: float | None
                 "it uses all incident energies at once; the final energy is fixed, at "
                 f"{instrument.final_energy:g} meV",
                 "Leave incident_energy out",
+            )
+        )
+
+
+def check_made_for(
+    instrument: Instrument,
+    fixed_energy: float,
+    made_for: Mapping[str, Any],
+    *,
+    angles_too: bool = True,
+) -> None:
+    """Raise if a map belongs to another instrument, whose resolution and reach it has.
+
+    Parameters
+    ----------
+    instrument, fixed_energy
+        The instrument and its E_i or E_f in meV.
+    made_for
+        ``SqwMap.kinematics``.
+    angles_too
+        Whether other detectors at the same energy are another instrument.
+
+    Raises
+    ------
+    InputError
+        With both.
+    """
+    geometry, energy = made_for.get("geometry", "direct"), made_for.get("fixed_energy", np.nan)
+    same = geometry == instrument.geometry and np.isclose(energy, fixed_energy, rtol=1e-6)
+    angles = made_for.get("two_theta") or instrument.two_theta
+    if angles_too:
+        same = same and np.shape(angles) == np.shape(instrument.two_theta)
+        same = same and np.allclose(angles, instrument.two_theta, rtol=0, atol=1e-3)
+    if not same:
+        ranges = ", ".join(f"{first:g}–{last:g}" for first, last in angles)
+        raise InputError(
+            explain(
+                f"This map was made for another instrument or energy than {instrument.name} at "
+                f"{fixed_energy:g} meV",
+                f"it has the resolution of {geometry} geometry at {energy:g} meV, 2θ = {ranges}°",
+                "Make it without an instrument, or with the same",
             )
         )

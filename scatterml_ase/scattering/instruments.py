@@ -238,9 +238,13 @@ class Instrument:
     def spectra(self, sqw: SqwMap, incident_energy: float | None = None) -> dict[str, SqwCut]:
         """Return what every bank sees of a powder map, as a function of energy, by its name.
 
-        See :func:`~scatterml_ase.scattering.bank_spectra.bank_spectra`.
+        See :func:`~scatterml_ase.scattering.bank_spectra.bank_spectra`. A map made with another
+        geometry or fixed energy is refused: it has that resolution.
         """
-        return bank_spectra(sqw, self.map_kinematics(self.fixed_energy(incident_energy)))
+        fixed = self.fixed_energy(incident_energy)
+        if sqw.kinematics is not None:
+            instrument_checks.check_made_for(self, fixed, sqw.kinematics, angles_too=False)
+        return bank_spectra(sqw, self.map_kinematics(fixed))
 
     # -- words --------------------------------------------------------------------------------
 

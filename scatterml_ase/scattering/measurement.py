@@ -13,7 +13,7 @@ from scatterml_ase.physics.bragg import lines_in_bins
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, broaden, broaden_known
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.sqw_scale import kf_over_ki
-from scatterml_ase.scattering import view
+from scatterml_ase.scattering import instrument_checks, view
 from scatterml_ase.scattering.counting import poisson_counts
 from scatterml_ase.scattering.elastic import ElasticLine
 from scatterml_ase.scattering.instruments import Instrument
@@ -23,6 +23,7 @@ from scatterml_ase.scattering.scatterer import mean_square_displacements
 if TYPE_CHECKING:
     from scatterml_ase.physics.lengths import Overrides
     from scatterml_ase.results.force_constants import ForceConstants
+    from scatterml_ase.scattering.self_shielding import Sample
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Measurement:
         is seen by the same solid angle.
     seed
         Of the noise: the same seed gives the same counts.
+    sample
+        Its shape, which weakens phonons and elastic line: a
+        :class:`~scatterml_ase.scattering.self_shielding.FlatPlate` or ``Cylinder``. None: so little
+        that nothing is lost in it.
     scattering_lengths, incoherent_cross_sections
         The user's own, in fm and barn, for the elastic line: those of the map.
     displacements
@@ -75,6 +80,7 @@ class Measurement:
     background: float = 0.0
     counts: float | None = None
     seed: int = 0
+    sample: Sample | None = None
     scattering_lengths: Overrides | None = None
     incoherent_cross_sections: Mapping[str | int, float] | None = None
     displacements: np.ndarray | None = field(default=None, repr=False)
@@ -90,6 +96,7 @@ class Measurement:
         """
         self._check()
         instrument, fixed_energy = self._instrument()
+        self._check_shielding(sqw)
         sqw = _prepared(sqw, instrument, fixed_energy, gaps=self.gaps)
         seen = instrument.measured_bins(sqw.q, sqw.energy_transfer, fixed_energy)
         view.check_something_measured(seen & sqw.mask, instrument, fixed_energy)
@@ -104,6 +111,11 @@ class Measurement:
             mask = seen & (sqw.mask | at_zero)  # what phonons add there is nothing beside the line
             origin = line.nuclei.provenance()
         kinematics = instrument.map_kinematics(fixed_energy)
+        if self.sample is not None:
+            weaker, told = self.sample.shielding(replace(sqw, kinematics=kinematics))
+            mask &= np.isfinite(weaker)
+            parts = [part * np.where(mask, weaker, 0.0) for part in parts]
+            origin |= told
         factor = np.where(mask, kf_over_ki(sqw.energy_centres, kinematics), 1.0)
         if self.background > 0:
             names.append("background")
@@ -138,6 +150,12 @@ class Measurement:
             what = f"{name}={getattr(self, name)} cannot be used"
             why = "numbers of neutrons are positive, backgrounds and widths at least zero"
             raise InputError(explain(what, why, "Correct it, or leave it out"))
+
+    def _check_shielding(self, sqw: SqwMap) -> None:
+        if self.elastic and "self_shielding" in sqw.provenance:
+            what, why = "This map is shielded by its sample", "its elastic line would not be"
+            fix = "Start from the bare map: Measurement(…, sample=…); or leave out elastic=True"
+            raise InputError(explain(what, why, fix))
 
     def _instrument(self) -> tuple[Instrument, float]:
         instrument, fixed_energy = view.resolve_instrument(self.instrument, self.incident_energy)
@@ -215,7 +233,7 @@ class Measurement:
 
     def _options(self, instrument: Instrument) -> dict[str, Any]:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
-        del plain["displacements"]
+        del plain["displacements"], plain["sample"]  # of a sample "self_shielding" tells
         return {**plain, "instrument": instrument.describe()}
 
 
@@ -237,22 +255,5 @@ def _prepared(sqw: SqwMap, instrument: Instrument, fixed_energy: float, *, gaps:
             what = f"The gaps between the detectors of {instrument.name} are in this map already"
             fix = "Make the map without an instrument, or leave gaps=False out"
             raise InputError(explain(what, "nothing is known in them", fix))
-        _check_same(sqw.kinematics, instrument, fixed_energy)
+        instrument_checks.check_made_for(instrument, fixed_energy, sqw.kinematics)
     return sqw.to("meV").to("angstrom^-1").per("atom").with_ki_over_kf()
-
-
-def _check_same(made_for: Mapping[str, Any], instrument: Instrument, fixed_energy: float) -> None:
-    """Raise if a map has the resolution of another instrument."""
-    geometry, energy = made_for.get("geometry", "direct"), made_for.get("fixed_energy", np.nan)
-    same = geometry == instrument.geometry and np.isclose(energy, fixed_energy, rtol=1e-6)
-    angles = made_for.get("two_theta") or instrument.two_theta
-    same = same and np.shape(angles) == np.shape(instrument.two_theta)
-    if not same or not np.allclose(angles, instrument.two_theta, rtol=0, atol=1e-3):
-        raise InputError(
-            explain(
-                f"This map was made for another instrument or energy than {instrument.name} at "
-                f"{fixed_energy:g} meV",
-                f"it has the resolution of {geometry} geometry at {energy:g} meV, 2θ = {angles}°",
-                "Make it without an instrument, or with the same",
-            )
-        )

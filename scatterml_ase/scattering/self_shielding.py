@@ -48,7 +48,21 @@ class Sample(ABC):
         Raises
         ------
         InputError
-            If the map is of no powder, shielded already, or its crystal or instrument is unknown.
+            If the map is of no powder, shielded already, its crystal or instrument is unknown, or
+            it holds what no sample weakens: counts or a background.
+        """
+        _refuse_counts(sqw)
+        return sqw.scaled(*self.shielding(sqw))
+
+    def shielding(self, sqw: SqwMap) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return A(2θ, E_i, E_f) of each bin of a map, and what is told of it in provenance.
+
+        A has shape (q, energy) and is NaN where no neutron can be.
+
+        Raises
+        ------
+        InputError
+            As calling does.
         """
         crystal, kinematics = _needed(sqw)
         attenuation = self.attenuation(crystal)
@@ -62,7 +76,7 @@ class Sample(ABC):
         columns = ways[0][possible], ways[1][possible]
         factor[:, possible] = self.mean_transmission(angles[:, possible], *columns)
         told = {"sample": type(self).__name__, **self._options(), **attenuation.describe()}
-        return sqw.scaled(factor, {"self_shielding": told})
+        return factor, {"self_shielding": told}
 
     def factor(
         self,
@@ -176,6 +190,16 @@ def _check_size(name: str, value: float) -> None:
     if not 0 < value < np.inf:
         what = f"{name}={value} is no size"
         raise InputError(explain(what, "it is a positive number of mm", "Give e.g. 2.0"))
+
+
+def _refuse_counts(sqw: SqwMap) -> None:
+    """Raise if a measurement was made that the sample cannot be put into any more."""
+    made = sqw.provenance.get("measurement") or {}
+    if made.get("counts") is None and not made.get("background"):
+        return
+    what = "Counts and background are in this map already"
+    why = "the sample weakens what is counted, not the noise, and no background"
+    raise InputError(explain(what, why, "Give it to the measurement: Measurement(…, sample=…)"))
 
 
 def _needed(sqw: SqwMap) -> tuple[Crystal, Mapping[str, Any]]:

@@ -200,11 +200,16 @@ def check_something_measured(mask: np.ndarray, instrument: Instrument, energy: f
     if mask.any():
         return
     direct = instrument.final_energy is None
+    smallest = instrument.incident_energy_range[0]
+    why = "Q² = ki² + kf² − 2 ki kf cos 2θ has no solution at its detectors there"
+    if not direct and smallest > energy:
+        largest = instrument.largest_transfer(energy)
+        why += f", or E is not within {smallest - energy:g} … {largest:g} meV, as its E_i allow"
     raise InputError(
         explain(
             f"{instrument.name} at {'E_i' if direct else 'E_f'} = {energy:g} meV measures none of "
             "the bins",
-            "Q² = ki² + kf² − 2 ki kf cos 2θ has no solution at its detectors there",
+            why,
             f"{'Raise incident_energy, or choose' if direct else 'Choose'} other q_edges and "
             "energy_edges",
         )

@@ -103,8 +103,9 @@ def test_broadening_in_both_directions():
 
 @pytest.mark.parametrize("name", ["q", "energy_transfer"])
 def test_edges_must_ascend(name):
-    with pytest.raises(InputError, match="bin edges"):
-        make_map(**{name: [3, 2, 1]})
+    for edges in ([3, 2, 1], "abc", [[0, 1], [2]]):
+        with pytest.raises(InputError, match="bin edges"):
+            make_map(**{name: edges})
 
 
 def test_shapes_must_fit():

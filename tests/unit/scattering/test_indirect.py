@@ -184,6 +184,25 @@ def test_spectra_need_a_powder_and_an_instrument():
         Instrument.load("TOSCA").spectra(path)
 
 
+def test_spectra_of_a_map_of_another_instrument_are_refused():
+    """It has that one's resolution, and is measured elsewhere."""
+    arcs = Instrument.load("ARCS").map_kinematics(60.0)
+    with pytest.raises(InputError, match=r"another instrument .* than TOSCA.*at 60 meV"):
+        Instrument.load("TOSCA").spectra(flat_map(lambda q, e: q * e, kinematics=arcs))
+    graphite = Instrument.load("LAGRANGE").map_kinematics(4.5)
+    with pytest.raises(InputError, match=r"another instrument .* than TOSCA.*at 4.5 meV"):
+        Instrument.load("TOSCA").spectra(flat_map(lambda q, e: q * e, kinematics=graphite))
+    with pytest.raises(InputError, match=r"ARCS at 80 meV"):
+        Instrument.load("ARCS").spectra(flat_map(lambda q, e: q * e, kinematics=arcs), 80.0)
+
+
+def test_energies_that_a_monochromator_does_not_reach_are_told():
+    instrument = Instrument.load("LAGRANGE:Cu331")
+    mask = instrument.measured_bins(np.linspace(0, 9, 91), np.linspace(0, 45, 46), 4.5)
+    with pytest.raises(InputError, match=r"E is not within 62.5 … 495.5 meV"):
+        view.check_something_measured(mask, instrument, 4.5)
+
+
 def test_spectra_convert_units_first():
     sqw = flat_map(lambda q, e: q * e)
     expected = Instrument.load("TOSCA").spectra(sqw)

@@ -15,6 +15,7 @@ from scatterml_ase.scattering.elastic import ElasticLine
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.measurement import Measurement
 from scatterml_ase.scattering.nuclei import Nuclei
+from scatterml_ase.scattering.self_shielding import Cylinder, FlatPlate
 from scatterml_ase.testing import check_analyzer, check_result
 
 CRYSTAL = Crystal.from_atoms(bulk("Al", a=4.05))
@@ -206,6 +207,46 @@ def test_indirect_geometry_needs_no_incident_energy():
     spectra = Instrument.load("TOSCA").spectra(found)
     inner = spectra["backward"].intensity[50:100]
     np.testing.assert_allclose(inner, 4.0, rtol=1e-4)
+
+
+# -- sample ---------------------------------------------------------------------------------------
+
+
+def test_a_sample_weakens_phonons_and_elastic_line_but_no_background():
+    sqw, sample = powder(3.0), Cylinder(20.0, packing=0.6)
+    bare = measure(sqw, elastic=True)
+    shown = measure(sqw, elastic=True, sample=sample, background=0.5, ki_over_kf=False)
+    expected = sample(bare).with_ki_over_kf(applied=False)
+    both = shown.mask & expected.mask
+    assert both.sum() == shown.mask.sum() == expected.mask.sum()
+    assert np.nanmin(sample(bare).intensity / bare.intensity) < 0.9
+    np.testing.assert_allclose(
+        shown.intensity[both], expected.intensity[both] + 0.5, rtol=1e-9
+    )  # the background is flat as counted
+    assert shown.provenance["self_shielding"]["sample"] == "Cylinder"
+    check_result(shown)
+
+
+def test_a_sample_costs_counts():
+    """Counts scatter about what leaves the sample."""
+    sqw, sample = powder(3.0, kinematics=DIRECT.map_kinematics(80.0)), Cylinder(20.0)
+    weaker, told = sample.shielding(sqw)
+    assert told["self_shielding"]["radius"] == 20.0
+    shown = measure(sqw, sample=sample, counts=1e6)
+    ratio = shown.intensity / (3.0 * weaker)
+    assert np.nanmean(ratio[shown.mask]) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_sample_is_put_in_once_and_before_the_counts():
+    sqw, sample = powder(3.0, kinematics=DIRECT.map_kinematics(80.0)), FlatPlate(2.0)
+    with pytest.raises(InputError, match=r"elastic line would not be.*sample="):
+        measure(sample(sqw), elastic=True)
+    assert measure(sample(sqw)).mask.any()
+    with pytest.raises(InputError, match="shielded already"):
+        measure(sample(sqw), sample=sample)
+    for options in ({"counts": 100}, {"background": 0.1}):
+        with pytest.raises(InputError, match=r"Counts and background.*sample="):
+            sample(measure(sqw, **options))
 
 
 # -- background and noise -------------------------------------------------------------------------
