@@ -85,10 +85,15 @@ def _write_titles(
     structure = result.summary["structure"]
     formula = _subscripts(result.atoms.get_chemical_formula(empirical=True))
     group = structure["space_group"].split(" ")[0]
-    dispersion.set_title(f"(a)  {formula}, {_overlines(group)}", loc="left")
+    options = result.summary["options"]
+    crystal = f"{formula}, {_overlines(group)}"
+    if options["isotopes"]:
+        crystal += f", {options['isotopes'].replace('->', '→')}"
+    dispersion.set_title(f"(a)  {crystal}", loc="left")
     density.set_title("(b)", loc="left")
     condition = f"{sqw.temperature:g} K"
-    options = result.summary["options"]
+    if options["probe"] == "xray":
+        condition += ", x-rays"
     if options["instrument"]:
         condition += f", {options['instrument']}"
     if options["incident_energy"]:

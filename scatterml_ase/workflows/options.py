@@ -132,7 +132,8 @@ def check_options(options: SpectrumOptions) -> None:
         supercell_matrix(options.supercell)
     from scatterml_ase.scattering.view import energy_widths, resolve_instrument
 
-    resolve_instrument(chosen_instrument(options), options.incident_energy)
+    instrument = chosen_instrument(options)
+    resolve_instrument(instrument, options.incident_energy, options.energy_fwhm)
     energy_widths(None, None, options.energy_fwhm or 0.0)
     from scatterml_ase.scattering.expansion import check_order
 

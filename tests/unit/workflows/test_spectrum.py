@@ -203,6 +203,7 @@ def test_what_cannot_be_computed_is_refused_with_the_reason(structure, calculato
         ({"minimum_length": 1e3}, "minimum_length=1000.0 cannot be used.*less than 100"),
         ({"tolerance": 0.0}, "tolerance=0.0 cannot be used"),
         ({"energy_fwhm": -1.0}, "energy_fwhm=-1.0"),
+        ({"energy_fwhm": 2.0, "instrument": "TOSCA"}, "TOSCA has a resolution of its own"),
         ({"method": "guess"}, "method='guess' cannot be used.*'hessian'"),
         ({"mesh_spacing": 0.0}, "mesh_spacing"),
         ({"q_max": -1.0}, "q_max"),
@@ -227,7 +228,9 @@ def test_impossible_options_are_refused_before_any_work(options, reason, monkeyp
 def test_x_rays_see_ions(copper):
     """Coherent scattering by one phonon alone, with the form factor of the ion."""
     options = SpectrumOptions(mesh_spacing=0.5, q_max=3, tolerance=0.4, probe="xray", ions=["Cu+"])
-    (sqw,) = spectrum(copper.force_constants, options=options).sqw
+    result = spectrum(copper.force_constants, options=options)
+    (sqw,) = result.sqw
+    assert result.plot().axes[2].get_title(loc="left").endswith("K, x-rays")
     assert sqw.provenance["form_factors"] == ("Cu1+",)
     assert sqw.parts is None
     assert np.nansum(sqw.intensity) > 0

@@ -10,6 +10,7 @@ from scatterml_ase import FiniteDisplacementPhonons, spectrum
 from scatterml_ase.cli import main
 from scatterml_ase.cli.jobs import Spectrum
 from scatterml_ase.errors import InputError
+from scatterml_ase.workflows.figure import draw_spectrum
 from scatterml_ase.workflows.options import SpectrumOptions
 
 
@@ -30,6 +31,8 @@ def test_isotopes_change_frequencies_and_lengths():
     told = result.sqw[0].provenance["scattering_lengths_fm"]
     assert told["80% 65Cu + 20% Cu"][0] == pytest.approx(0.8 * 10.61 + 0.2 * 7.718)
     assert result.summary["options"]["isotopes"] == "Cu->65Cu 80 %"
+    titles = [ax.get_title("left") for ax in draw_spectrum(result, result.sqw[0]).axes]
+    assert titles[0].endswith(", Cu→65Cu 80 %")
 
 
 @pytest.mark.parametrize(
