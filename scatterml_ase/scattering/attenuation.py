@@ -57,8 +57,7 @@ class Attenuation:
             why = "it is the share of the volume that crystal fills"
             raise InputError(explain(what, why, "Give e.g. 0.6 for powder, 1 for a solid piece"))
         names, values = crystal_lengths(crystal, scattering_lengths)
-        bare = Nuclei(names, values, np.zeros(len(names)))
-        nuclei = bare.with_incoherent(incoherent_cross_sections)
+        nuclei = Nuclei.bare(names, values).with_incoherent(incoherent_cross_sections)
         absorbed = lengths.absorption_cross_sections(nuclei.names, absorption_cross_sections)
         density = packing / crystal.to("angstrom").volume * _PER_ANGSTROM3_BARN_TO_PER_MM
         scattered = float((nuclei.coherent + nuclei.incoherent).sum())

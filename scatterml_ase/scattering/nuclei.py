@@ -55,8 +55,15 @@ class Nuclei:
         """
         names, values = crystal_lengths(crystal, scattering_lengths)
         warn_of_magnetism(crystal)
-        bare = cls(names, values, np.zeros(len(names)), describe_magnetism(crystal))
+        bare = cls.bare(names, values, describe_magnetism(crystal))
         return bare.with_incoherent(incoherent_cross_sections)
+
+    @classmethod
+    def bare(
+        cls, names: Sequence[str], lengths: np.ndarray, notes: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return nuclei without incoherent scattering."""
+        return cls(tuple(names), lengths, np.zeros(len(names)), notes or {})
 
     def with_incoherent(self, given: Mapping[str | int, float] | None = None) -> Self:
         """Return the same with incoherent cross-sections of the table, those given on top."""

@@ -179,7 +179,7 @@ class PowderScattering:
         """Return what nuclei do beside coherent scattering by one phonon; None: nothing wanted."""
         if self.order == 1 and not self.incoherent:
             return None
-        nuclei = Nuclei(scatterer.names, scatterer.lengths, np.zeros(scatterer.atoms))
+        nuclei = Nuclei.bare(scatterer.names, scatterer.lengths)
         return nuclei.with_incoherent(self.incoherent_cross_sections) if self.incoherent else nuclei
 
     def _more(self, scatterer: Scatterer, nuclei: Nuclei | None, window: PowderWindow) -> Parts:

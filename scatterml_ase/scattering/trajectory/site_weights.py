@@ -11,8 +11,7 @@ from ase.data import chemical_symbols
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.form_factors import named_amplitudes
-from scatterml_ase.physics.lengths import incoherent_cross_sections
-from scatterml_ase.scattering.nuclei import named_values
+from scatterml_ase.scattering.nuclei import Nuclei
 from scatterml_ase.scattering.probe import NeutronProbe, XrayProbe
 from scatterml_ase.units import FM2_TO_MBARN
 
@@ -57,20 +56,17 @@ class SiteWeights:
         InputError
             If the table has no incoherent cross-section, or one given names nothing.
         """
-        sections = np.zeros(len(probe.names))
-        notes = probe.provenance()
+        nuclei = Nuclei.bare(probe.names, probe.lengths, probe.notes)
         if incoherent:
-            sections = incoherent_cross_sections(probe.names, cross_sections)
-            named = named_values(probe.names, sections.tolist())
-            notes["incoherent_cross_sections_barn"] = named
-        columns = (probe.names, probe.lengths.tolist(), sections.tolist())
+            nuclei = nuclei.with_incoherent(cross_sections)
+        columns = (probe.names, probe.lengths.tolist(), nuclei.incoherent.tolist())
         found, kinds = _alike(list(zip(*columns, strict=True)))
         lengths = np.array([key[1] for key in found], dtype=complex)
         return cls(
             kinds,
             lambda q_lengths: np.tile(lengths, (len(q_lengths), 1)),
             np.array([key[2] for key in found]) if incoherent else None,
-            notes,
+            nuclei.provenance() if incoherent else probe.provenance(),
         )
 
     @classmethod
