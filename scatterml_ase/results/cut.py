@@ -10,6 +10,7 @@ import numpy as np
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.histogram import bin_centres
 from scatterml_ase.results.parts import draw_parts, known_parts
 from scatterml_ase.results.plotting import PALETTE, intensity_label, new_axes, unit_label
 from scatterml_ase.results.sqw_scale import Scale, spell_unit
@@ -93,7 +94,7 @@ class SqwCut(Result):
     @property
     def centres(self) -> np.ndarray:
         """Bin centres of whichever axis the cut runs along."""
-        return (self.edges[1:] + self.edges[:-1]) / 2
+        return bin_centres(self.edges)
 
     def plot(self, ax: Axes | None = None, *, color: str = PALETTE[0], label: str = "") -> Axes:
         """Draw the cut as a line, with a band for its error."""

@@ -33,6 +33,11 @@ def check_edges(name: str, edges: Any) -> np.ndarray:
     return values
 
 
+def bin_centres(edges: np.ndarray) -> np.ndarray:
+    """Return the centres of bins from their edges."""
+    return (edges[1:] + edges[:-1]) / 2
+
+
 def known_bins(intensity: Any, mask: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return intensity with NaN where nothing is known, and where it is.
 

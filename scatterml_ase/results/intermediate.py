@@ -10,6 +10,7 @@ import numpy as np
 
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.histogram import bin_centres
 from scatterml_ase.results.plotting import PALETTE, new_axes, unit_label
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class IntermediateScattering(Result):
     @property
     def q_centres(self) -> np.ndarray:
         """Centres of the Q bins, in the unit of ``q``."""
-        return (self.q[1:] + self.q[:-1]) / 2
+        return bin_centres(self.q)
 
     @property
     def structure_factor(self) -> np.ndarray:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, broaden
-from scatterml_ase.physics.rebinning import rebin
-from scatterml_ase.results import sqw_figure
+from scatterml_ase.results import sqw_bins, sqw_figure
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.cut import SqwCut, cut_map
-from scatterml_ase.results.histogram import check_edges, known_bins
+from scatterml_ase.results.histogram import bin_centres, check_edges, known_bins
 from scatterml_ase.results.parts import known_parts, part_index
 from scatterml_ase.results.sqw_scale import Scale, ki_over_kf_factor, scale_factor, spell_unit
 
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from scatterml_ase.results.sqw_comparison import Background, SqwComparison
-
-Width = float | np.ndarray | Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,12 +108,12 @@ class SqwMap(Result):
     @property
     def q_centres(self) -> np.ndarray:
         """Centres of the Q bins, in the unit of ``q``."""
-        return (self.q[1:] + self.q[:-1]) / 2
+        return bin_centres(self.q)
 
     @property
     def energy_centres(self) -> np.ndarray:
         """Centres of the energy bins, in the unit of ``energy_transfer``."""
-        return (self.energy_transfer[1:] + self.energy_transfer[:-1]) / 2
+        return bin_centres(self.energy_transfer)
 
     def per(self, scale: Scale) -> Self:
         """Return the same map per ``"atom"``, ``"formula_unit"`` or primitive ``"cell"``."""
@@ -171,22 +167,7 @@ class SqwMap(Result):
         minimum_coverage
             Share of a new bin that must be known, or it counts as not measured.
         """
-        new_q = np.asarray(self.q if q is None else q, dtype=float)
-        energies = self.energy_transfer if energy_transfer is None else energy_transfer
-        new_energy = np.asarray(energies, dtype=float)
-        edges, new = (self.q, self.energy_transfer), (new_q, new_energy)
-        found = rebin(self.intensity, self.error, self.mask, edges, new)
-        points: dict[str, Any] = {"distance": None, "q_reduced": None, "labels": ()}
-        return replace(
-            self,
-            q=new_q,
-            energy_transfer=new_energy,
-            intensity=found.values,
-            error=found.error,
-            parts=self._each_part(lambda part: rebin(part, None, self.mask, edges, new).values),
-            mask=found.coverage >= minimum_coverage,
-            **(points if q is not None else {}),
-        )
+        return sqw_bins.rebinned(self, q, energy_transfer, minimum_coverage=minimum_coverage)
 
     def cut(
         self,
@@ -222,7 +203,9 @@ class SqwMap(Result):
         assert self.parts is not None  # names without parts are refused
         return replace(self, intensity=self.parts[index], error=None, parts=None, part_names=())
 
-    def broadened(self, *, energy_fwhm: Width | None = None, q_fwhm: Width | None = None) -> Self:
+    def broadened(
+        self, *, energy_fwhm: sqw_bins.Width | None = None, q_fwhm: sqw_bins.Width | None = None
+    ) -> Self:
         """Convolve with Gaussians whose full widths at half maximum are given.
 
         Integrals are conserved, but for what leaves the ends of an axis and what would have come
@@ -233,22 +216,7 @@ class SqwMap(Result):
         energy_fwhm, q_fwhm
             One width, one per bin, or a function of the bin centres; in the units of the axes.
         """
-        jobs = (
-            (energy_fwhm, self.energy_transfer, self.energy_centres, -1),
-            (q_fwhm, self.q, self.q_centres, -2),
-        )
-
-        def spread(values: np.ndarray) -> np.ndarray:
-            values = np.where(self.mask, values, 0.0)
-            for width, edges, centres, axis in jobs:
-                if width is not None:
-                    fwhm = width(centres) if callable(width) else width
-                    sigma = np.asarray(fwhm, dtype=float) / SIGMA_TO_FWHM
-                    values = broaden(values, edges, sigma, axis=axis)
-            return values
-
-        intensity, parts = spread(self.intensity), self._each_part(spread)
-        return replace(self, intensity=intensity, error=None, parts=parts)
+        return sqw_bins.broadened(self, energy_fwhm, q_fwhm)
 
     def compare(
         self,
@@ -315,7 +283,3 @@ class SqwMap(Result):
         names = ("intensity", "error", "parts")
         values = {name: getattr(self, name) for name in names}
         return {name: None if v is None else v * factor for name, v in values.items()}
-
-    def _each_part(self, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
-        """Return the parts after a linear change of each."""
-        return None if self.parts is None else np.array([change(part) for part in self.parts])

@@ -12,7 +12,7 @@ from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import unit_cell
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.histogram import check_edges, known_bins
+from scatterml_ase.results.histogram import bin_centres, check_edges, known_bins
 from scatterml_ase.results.plane_figure import draw_plane
 from scatterml_ase.results.sqw_scale import Scale, scale_factor, spell_unit
 
@@ -95,17 +95,17 @@ class SqwPlane(Result):
     @property
     def x_centres(self) -> np.ndarray:
         """Centres of the bins along u."""
-        return (self.x[1:] + self.x[:-1]) / 2
+        return bin_centres(self.x)
 
     @property
     def y_centres(self) -> np.ndarray:
         """Centres of the bins along v."""
-        return (self.y[1:] + self.y[:-1]) / 2
+        return bin_centres(self.y)
 
     @property
     def energy_centres(self) -> np.ndarray:
         """Centres of the energy bins, in the unit of ``energy_transfer``."""
-        return (self.energy_transfer[1:] + self.energy_transfer[:-1]) / 2
+        return bin_centres(self.energy_transfer)
 
     @property
     def hkl(self) -> np.ndarray:
