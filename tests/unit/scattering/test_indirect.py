@@ -18,8 +18,8 @@ C = 2.0721248  # meV Å²
 BY_HAND = {
     ("TOSCA", "forward", 0.0): 1.0816,  # 2 k sin(45.995°/2), k = 1.38416
     ("TOSCA", "backward", 100.0): 8.1049,  # √(50.176 + 1.916 + 13.599), 133.905°
-    ("VISION", "backward", 0.0): 2.5576,  # 2 k sin(67.5°)
-    ("VISION", "forward", 50.0): 4.2393,  # √(26.046 + 1.916 − 9.990)
+    ("VISION", "backward", 0.0): 2.5608,  # 2 k sin(67.675°)
+    ("VISION", "forward", 50.0): 4.2321,  # √(26.046 + 1.916 − 10.051), 44.65°
     ("LAGRANGE", "analyser", 50.0): 4.3310,
 }
 
@@ -34,7 +34,7 @@ def test_trajectories_by_hand(name, bank, energy):
     ("name", "final", "angles"),
     [
         ("TOSCA", 3.97, [(38.88, 53.11), (126.97, 140.84)]),
-        ("VISION", 3.97, [(45, 45), (135, 135)]),
+        ("VISION", 3.97, [(40.15, 49.15), (130.85, 139.85)]),
         ("Lagrange", 4.5, [(10, 90)]),
     ],
 )
@@ -105,9 +105,17 @@ def test_custom_instruments_of_indirect_geometry():
     assert instrument.describe()["final_energy"] == 4.0
 
 
+def test_the_angles_of_vision_are_those_of_its_tubes():
+    """Tubes of 6.375 inch along the radius, seen in an analyser half as far away."""
+    ends = 0.5174 + np.array([-1, 1]) * 6.375 * 0.0254 / 2
+    forward = np.degrees(np.arctan(ends / 0.5174))
+    found = Instrument.load("VISION").two_theta
+    np.testing.assert_allclose(found, [forward, 180 - forward[::-1]], atol=0.01)
+
+
 def test_bins_are_measured_where_a_bank_crosses_them():
     """A single angle marks the bins that its trajectory passes through, and no others."""
-    instrument = Instrument.load("VISION")
+    instrument = Instrument.custom([45, 135], final_energy=3.97)
     q, energies = np.linspace(0, 9, 181), np.linspace(0, 100, 101)
     seen = instrument.measured_bins(q, energies, 3.97)
     at_edges = instrument.trajectories(energies)
