@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ARCHITECTURES: dict[str, str] = {"E3NNPotential": "scatterml_ase.potential.model:E3NNPotential"}
+ARCHITECTURES: dict[str, str] = {
+    "E3NNPotential": "scatterml_ase.potential.model:E3NNPotential",
+    "ForceConstantsModel": "scatterml_ase.phonons.force_constants_model:ForceConstantsModel",
+    "PhononDOSModel": "scatterml_ase.phonons.dos_model:PhononDOSModel",
+}
 """The closed table of model classes, imported on demand: no other class is ever loaded."""
 
 WEIGHTS = "weights.safetensors"

@@ -44,3 +44,12 @@ def describe_calculator(calculator: Any) -> dict[str, str]:
         if isinstance(value := parameters.get(key), str | int):
             description.setdefault(key, str(value))
     return description
+
+
+def describe_prediction(predictor: Any, card: Any, atoms: Atoms) -> dict[str, Any]:
+    """Name version, crystal, model and, under the predictor's name, its options."""
+    described = describe(predictor, atoms)
+    del described["calculator"]
+    options = described[type(predictor).__name__]
+    options["model"] = str(options["model"])
+    return {**described, "model": card.name, "sha256": card.sha256}

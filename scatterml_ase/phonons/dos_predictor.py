@@ -1,0 +1,172 @@
+"""Densities of states straight from structure, each with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import torch
+from ase import Atoms
+from tqdm import tqdm
+
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.phonons.cells import primitive_cell
+from scatterml_ase.phonons.dos_model import ModeMixture
+from scatterml_ase.phonons.force_constants_predictor import ForceConstantsPredictor, batches_of
+from scatterml_ase.phonons.harmonic_graph import crystal_edges, join_crystals
+from scatterml_ase.phonons.preparation import unit_cell
+from scatterml_ase.phonons.provenance import describe_prediction
+from scatterml_ase.phonons.structure_checks import check_predictable
+from scatterml_ase.physics.density_of_states import check_edges, nice_edges
+from scatterml_ase.store import load_model
+
+if TYPE_CHECKING:
+    from scatterml_ase.results.dos import PhononDOS
+
+_PRESENT = 1e-4  # of all modes: less weight at an end of the axis is not shown
+
+
+@dataclass(frozen=True, eq=False)
+class PhononDOSPredictor:
+    """Phonon densities of states straight from structure, atom by atom, in milliseconds.
+
+    ``PhononDOSPredictor()(atoms)`` returns the :class:`~scatterml_ase.PhononDOS` of the primitive
+    cell: three modes for each atom, partial densities that sum to the total, and their standard
+    deviation as ``error``. The structure is taken as it is, nothing is relaxed. How good it is
+    stands in docs/direct_phonons.md.
+
+    Parameters
+    ----------
+    method
+        "fast" asks the model of densities; "force_constants" predicts force constants and counts
+        the modes of a mesh, with sharper features.
+    model
+        Name or folder of the model of densities.
+    force_constants_model
+        Name or folder of the model of force constants.
+    energy_edges
+        Edges of the energy bins in meV, shape (energy + 1,); None: bins that cover all modes.
+    energy_step
+        Or their width in meV.
+    mesh
+        Divisions of the mesh of the method "force_constants".
+    progress
+        Whether a list of structures shows a progress bar.
+    """
+
+    method: Literal["fast", "force_constants"] = "fast"
+    model: str | Path = "phonon-dos"
+    force_constants_model: str | Path = "force-constants"
+    energy_edges: np.ndarray | None = None
+    energy_step: float | None = None
+    mesh: int | tuple[int, int, int] = (20, 20, 20)
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the method."""
+        if self.method not in ("fast", "force_constants"):
+            what = f"method={self.method!r} is unknown"
+            why = "a density of states is predicted at once, or from force constants"
+            raise InputError(explain(what, why, 'Pass "fast" or "force_constants"'))
+
+    @overload
+    def __call__(self, atoms: Atoms) -> PhononDOS: ...
+
+    @overload
+    def __call__(self, atoms: Sequence[Atoms]) -> list[PhononDOS]: ...
+
+    def __call__(self, atoms: Atoms | Sequence[Atoms]) -> PhononDOS | list[PhononDOS]:
+        """Return the density of states of one crystal, or of each of a list.
+
+        Raises
+        ------
+        InputError
+            If a structure is no three-dimensional crystal, is disordered, or holds an element the
+            model does not know.
+        """
+        many = [atoms] if isinstance(atoms, Atoms) else list(atoms)
+        for each in many:
+            check_predictable(each, self.network.card)
+        found: list[PhononDOS] = []
+        with tqdm(
+            total=len(many), desc="densities of states", unit=" crystals", disable=not self.progress
+        ) as bar:
+            for batch in batches_of(many):
+                if self.method == "fast":
+                    found += self._fast(batch)
+                else:
+                    found += [self._counted(one) for one in batch]
+                bar.update(len(batch))
+        return found[0] if isinstance(atoms, Atoms) else found
+
+    @cached_property
+    def network(self) -> Any:
+        """The model in use, loaded on first use."""
+        return load_model(self.model) if self.method == "fast" else self._direct.network
+
+    @cached_property
+    def _direct(self) -> ForceConstantsPredictor:
+        return ForceConstantsPredictor(model=self.force_constants_model)
+
+    def _counted(self, atoms: Atoms) -> PhononDOS:
+        force_constants = self._direct(atoms)
+        return force_constants.dos(
+            self.mesh, energy_edges=self.energy_edges, energy_step=self.energy_step
+        )
+
+    def _fast(self, batch: Sequence[Atoms]) -> list[PhononDOS]:
+        cells = [primitive_cell(unit_cell(atoms), 1e-4) for atoms in batch]
+        network = self.network
+        dtype = next(network.parameters()).dtype
+        edges = [crystal_edges(cell, network.cutoff) for cell in cells]
+        graph = join_crystals(
+            [cell.numbers for cell in cells],
+            [(e.index, e.vectors, e.pairs) for e in edges],
+            dtype,
+        )
+        masses = torch.from_numpy(np.concatenate([cell.get_masses() for cell in cells])).to(dtype)
+        with torch.inference_mode():
+            mixtures = network(graph, masses)
+            stops = np.cumsum([len(cell) for cell in cells])
+            return [
+                self._result(cell, mixtures, slice(stop - len(cell), stop))
+                for cell, stop in zip(cells, stops, strict=True)
+            ]
+
+    def _result(self, cell: Atoms, mixtures: ModeMixture, own: slice) -> PhononDOS:
+        from scatterml_ase.results.crystal import Crystal
+        from scatterml_ase.results.dos import PhononDOS
+
+        edges = self._edges(mixtures, own)
+        grid = torch.from_numpy(edges).to(mixtures.weights)
+        below = mixtures.cumulative(grid, own).double().numpy()  # [member, atom, edge]
+        counts = np.diff(below, axis=2)
+        counts *= 3 / counts.sum(axis=2, keepdims=True)  # what little lies beyond the ends
+        density = counts / np.diff(edges)
+        partial = density.mean(axis=0)
+        totals = density.sum(axis=1)
+        return PhononDOS(
+            crystal=Crystal.from_atoms(cell),
+            energy_edges=edges,
+            total=partial.sum(axis=0),
+            partial=partial,
+            error=totals.std(axis=0, ddof=1) if len(totals) > 1 else None,
+            provenance=describe_prediction(self, self.network.card, cell),
+        )
+
+    def _edges(self, mixtures: ModeMixture, own: slice) -> np.ndarray:
+        """Return the bins asked for, or bins that cover all but a trace of the modes."""
+        if self.energy_edges is not None:
+            return check_edges(self.energy_edges)
+        highest = 1.2 * float(mixtures.energies[:, own].max())
+        grid = torch.linspace(-highest, highest, 801).to(mixtures.weights)
+        below = mixtures.cumulative(grid, own).mean((0, 1)) / 3
+        energies = grid.numpy()
+        imaginary = float(below[400]) > _PRESENT
+        low = energies[int((below > _PRESENT).nonzero()[0])] if imaginary else 0.0
+        high = energies[int((below < 1 - _PRESENT).nonzero()[-1])]
+        return nice_edges(float(low), float(high), self.energy_step)

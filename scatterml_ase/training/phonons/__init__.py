@@ -1,0 +1,1 @@
+"""Training of what predicts phonons from structure: reference data, targets, losses, loops."""

@@ -1,0 +1,137 @@
+"""What a force-constant model learns from: Φ(q) at the q-points that fit the reference supercell.
+
+At these points the Fourier sum of the supercell's force constants is exact, whatever happens
+between them. The dipole–dipole part, known from Born charges, is kept apart: what is left is
+short-ranged, and that is what a model with a cutoff can learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from scatterml_ase.physics import dipole, lattice, supercell
+from scatterml_ase.results.force_constants import ForceConstants
+
+MOST_POINTS = 8
+
+
+@dataclass(frozen=True)
+class HarmonicTarget:
+    """The reference of one crystal, in eV, Å and amu.
+
+    The phases of Φ_ij(q) = Σ_S Φ_ij(S) exp(i q·(S + x_j − x_i)) hold the positions.
+    """
+
+    name: str
+    cell: np.ndarray
+    """Cell vectors as rows, (3, 3)."""
+    scaled_positions: np.ndarray
+    """(n, 3)."""
+    numbers: np.ndarray
+    """(n,)."""
+    masses: np.ndarray
+    """(n,)."""
+    q: np.ndarray
+    """Wavevectors (k, 3) in Å⁻¹ with 2π, one of each pair ±q, Γ first."""
+    weights: np.ndarray
+    """(k,), sum 1: how many of the commensurate points each stands for."""
+    total: np.ndarray
+    """Φ(q) (k, 3n, 3n) complex64; at Γ without macroscopic field."""
+    dipoles: np.ndarray
+    """Its dipole–dipole part (k, 3n, 3n) complex64; (0, 3n, 3n) without Born charges."""
+    born: np.ndarray
+    """Z* (n, 3, 3); (0, 3, 3) if the source has none."""
+    dielectric: np.ndarray
+    """ε∞ (3, 3); (0, 3) if the source has none."""
+
+    @property
+    def polar(self) -> bool:
+        """Whether Born charges are known."""
+        return len(self.born) > 0
+
+
+def harmonic_target(name: str, constants: ForceConstants, seed: int = 0) -> HarmonicTarget:
+    """Transform force constants to the q-points that fit their supercell.
+
+    Of more than ``MOST_POINTS`` points, Γ and random others are taken, with the weights of all.
+    """
+    crystal = constants.crystal.to("angstrom")
+    points, weights = _commensurate(np.asarray(constants.supercell_matrix), seed)
+    ones = np.ones(len(crystal))
+    table = lattice.fourier_table(constants.pairs, constants.cell_shifts, constants.blocks, ones)
+    phases = np.exp(2j * np.pi * points @ crystal.scaled_positions.T).repeat(3, axis=1)
+
+    def with_positions(matrices: np.ndarray) -> np.ndarray:
+        matrices = phases.conj()[:, :, None] * matrices * phases[:, None, :]
+        return matrices.astype(np.complex64)
+
+    total = lattice.dynamical_matrices(table, points)
+    dipoles = total[:0]
+    born, dielectric = constants.born_charges, constants.dielectric
+    if born is not None and dielectric is not None:
+        sums = dipole.dipole_sum(crystal.cell, crystal.scaled_positions, ones, born, dielectric)
+        dipoles = dipole.dipole_matrices(sums, points)
+        dipoles = with_positions(dipoles)
+    return HarmonicTarget(
+        name=name,
+        cell=crystal.cell,
+        scaled_positions=crystal.scaled_positions,
+        numbers=crystal.numbers,
+        masses=crystal.masses,
+        q=points @ crystal.reciprocal_cell,
+        weights=weights,
+        total=with_positions(total),
+        dipoles=dipoles,
+        born=np.zeros((0, 3, 3)) if born is None else born,
+        dielectric=np.zeros((0, 3)) if dielectric is None else dielectric,
+    )
+
+
+def _commensurate(matrix: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one of each ±q in reduced units, Γ first, with weights."""
+    points = supercell.commensurate_points(matrix)
+    points = points - np.rint(points)
+    order = np.argsort(np.linalg.norm(points, axis=1), kind="stable")
+    kept: list[np.ndarray] = []
+    counts: list[int] = []
+    for q in points[order]:
+        for k, other in enumerate(kept):
+            if np.abs((q + other) - np.rint(q + other)).max() < 1e-6:
+                counts[k] += 1
+                break
+        else:
+            kept.append(q)
+            counts.append(1)
+    q, weights = np.array(kept), np.array(counts, dtype=float)
+    if len(q) > MOST_POINTS:
+        generator = np.random.default_rng(seed)
+        chosen = 1 + generator.choice(len(q) - 1, MOST_POINTS - 1, replace=False)
+        scale = weights[1:].sum() / weights[chosen].sum()
+        q = np.concatenate([q[:1], q[chosen]])
+        weights = np.concatenate([weights[:1], weights[chosen] * scale])
+    return q, weights / weights.sum()
+
+
+def write_targets(path: str | Path, targets: Iterator[HarmonicTarget]) -> int:
+    """Append targets to an HDF5 file, a group each; those already there stay. Return how many."""
+    written = 0
+    with h5py.File(path, "a") as file:
+        for target in targets:
+            group = file.create_group(target.name)
+            for field in fields(target):
+                if field.name != "name":
+                    group[field.name] = getattr(target, field.name)
+            written += 1
+    return written
+
+
+def read_target(group: h5py.Group) -> HarmonicTarget:
+    """Read one group of the file of :func:`write_targets`."""
+    values: dict[str, Any] = {name: group[name][()] for name in group}
+    return HarmonicTarget(name=group.name.strip("/"), **values)
