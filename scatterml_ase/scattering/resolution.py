@@ -147,8 +147,7 @@ class FermiChopper:
 
         A straight slit opens as a triangle of FWHM p/(2Rω); γ counts how far the neutron's path in
         the turning drum departs from the slit's curve (M. Marseguerra and G. Pauli, Nucl. Instrum.
-        Methods 4 (1959) 140, doi 10.1016/0029-554X(59)90093-0). Beyond γ = 4 nothing passes; the
-        last finite width is kept.
+        Methods 4 (1959) 140). Beyond γ = 4 nothing passes; the last finite width is kept.
         """
         omega = 2 * math.pi * self.frequency
         slit, radius = self.slit_width * 1e-3, self.radius * 1e-3
