@@ -11,6 +11,7 @@ from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.kinematics import (
     Geometry,
     incident_and_final,
+    ring_borders,
     wavenumber,
     wavevector_transfer,
 )
@@ -243,7 +244,8 @@ def _need_kinematics(sqw: SqwMap) -> dict[str, Any]:
 
 def _rings(sqw: SqwMap, fixed_energy: float) -> tuple[np.ndarray, np.ndarray]:
     """Return borders of rings, about as wide as the |Q| bins at the elastic line."""
-    ranges = (sqw.kinematics or {}).get("two_theta") or [(0.0, 180.0)]
+    told = (sqw.kinematics or {}).get("two_theta") or [(0.0, 180.0)]
+    ranges = list(zip(*ring_borders(told), strict=True))
     width = np.degrees(np.median(np.diff(sqw.q)) / wavenumber(fixed_energy))
     width = max(width, sum(last - first for first, last in ranges) / _MOST_RINGS)
     edges = [

@@ -129,6 +129,19 @@ def test_impossible_detectors_are_refused(changes, message):
         rings(**changes)
 
 
+def test_banks_at_single_angles_are_rings_too():
+    """An instrument may be told as 45° and 135°: each is a ring of hardly any width."""
+    seen = ((45.0, 45.0), (135.0, 135.0))
+    sqw = rings().to_q(np.linspace(0, 9, 181))
+    known = {"geometry": "direct", "fixed_energy": 50.0, "two_theta": seen}
+    found = DetectorMap.from_sqw(replace(sqw, kinematics=known))
+    np.testing.assert_allclose(found.polar, [45, 135])
+    q = wavevector_transfer(
+        *incident_and_final(found.energy_transfer[:-1] + 0.5, 50.0, "direct"), 45.0
+    )
+    np.testing.assert_allclose(found.intensity[0], 1 + q**2, rtol=0.06)
+
+
 def test_picture():
     ax = rings(intensity=np.where(rings().intensity > 20, np.nan, 1.0)).plot()
     assert "2θ" in ax.get_xlabel()
