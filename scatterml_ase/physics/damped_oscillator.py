@@ -72,8 +72,10 @@ def bin_integrals(
     return np.add.reduceat(content, np.flatnonzero(np.diff(owner, prepend=-1)), axis=-1)
 
 
-def damping_matrix(edges: np.ndarray, fwhm: np.ndarray, temperature: float) -> np.ndarray:
-    """Return what undamped modes in each bin become in every bin when they are damped.
+def damping_matrix(
+    edges: np.ndarray, energies: np.ndarray, fwhm: np.ndarray, temperature: float
+) -> np.ndarray:
+    """Return what undamped modes at given energies become in every bin when they are damped.
 
     Both sides of the line follow from the loss, so that columns of damped gain are zero.
 
@@ -81,21 +83,23 @@ def damping_matrix(edges: np.ndarray, fwhm: np.ndarray, temperature: float) -> n
     ----------
     edges
         Of the bins in meV, shape (bins + 1,).
+    energies
+        Of the modes in meV, negative for gain, shape (modes,).
     fwhm
-        Γ of modes in each bin in meV, that of |E| at E < 0, shape (bins,); 0: sharp, as they are.
+        Γ of the modes in meV, that of |E| at E < 0, shape (modes,); 0: sharp, as they are.
     temperature
         In K.
 
     Returns
     -------
     np.ndarray
-        Shape (bins to, bins from).
+        Shape (bins, modes).
     """
-    centres = (edges[1:] + edges[:-1]) / 2
-    matrix = np.diag((fwhm <= 0).astype(float))
-    broad = (centres > 0) & (fwhm > 0)
-    lines = bin_integrals(edges, centres[broad], fwhm[broad], temperature)
-    loss, _ = occupation_factors(centres[broad], temperature)
+    inside = (edges[:-1, None] <= energies) & (energies < edges[1:, None])
+    matrix = np.where(fwhm <= 0, inside, 0.0)
+    broad = (energies > 0) & (fwhm > 0)
+    lines = bin_integrals(edges, energies[broad], fwhm[broad], temperature)
+    loss, _ = occupation_factors(energies[broad], temperature)
     matrix[:, broad] = (lines / loss[:, None]).T
     return matrix
 

@@ -131,6 +131,7 @@ class CrystalOptions:
         axes
             Two directions or more in r.l.u., rows: the first two may tell the orientation.
         """
+        linewidths.check_not_by_point(self.linewidths)
         crystal = force_constants.crystal.to("angstrom")
         transformation = unit_cell.cell_transformation(
             self.cell, crystal.cell, crystal.scaled_positions, crystal.numbers

@@ -15,9 +15,9 @@ from scatterml_ase.physics.brillouin import on_reciprocal_lattice
 from scatterml_ase.units import THZ_TO_MEV
 
 Linewidths = float | Sequence[float] | np.ndarray | Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""FWHM in meV: one, one per branch (ascending in energy), shape (modes,), one per mode of every
-point, shape (points, modes), or a function of q (reciprocal-lattice units of the primitive cell,
-within ±½, shape (points, 3)) and mode energies (meV, shape (points, modes))."""
+"""FWHM in meV: one, one per branch (ascending in energy), shape (modes,), along a path also one per
+mode of every point, shape (points, modes), or a function of q (reciprocal-lattice units of the
+primitive cell, within ±½, shape (points, 3)) and mode energies (meV, shape (points, modes))."""
 
 EnergyLinewidths = float | Callable[[np.ndarray], np.ndarray]
 """FWHM in meV: one, or a function of mode energies in meV."""
@@ -59,6 +59,21 @@ def evaluate(widths: Linewidths, hkl: np.ndarray, frequencies: np.ndarray) -> np
         why = "a full width at half maximum is finite and not negative"
         raise InputError(explain(what, why, "Use 0 for modes that stay sharp"))
     return values
+
+
+def check_not_by_point(widths: Linewidths | None) -> None:
+    """Refuse widths for each point: of planes and grids points are taken in an order of our own.
+
+    Raises
+    ------
+    InputError
+        If there is a width for each mode of each point.
+    """
+    if widths is None or callable(widths) or np.ndim(widths) < 2:
+        return
+    what = f"linewidths of shape {np.shape(widths)} cannot be used for planes and grids"
+    why = "their points are many, and equivalent ones are solved once"
+    raise InputError(explain(what, why, "Give a function of (q, energy), or one for each branch"))
 
 
 def at_energies(widths: EnergyLinewidths, energies: np.ndarray) -> np.ndarray:

@@ -5,29 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from scatterml_ase.physics import damped_oscillator
+from scatterml_ase.physics.broadening import lines_on_bins
 from scatterml_ase.physics.structure_factor import occupation_factors
 from scatterml_ase.scattering.one_phonon import StructureFactors
-from scatterml_ase.scattering.powder_average import bin_index
+from scatterml_ase.scattering.view import EnergyView
 
 _CHUNK_BYTES = 64_000_000
 _COPIES = 8
 """How many complex arrays of (modes, edges) a damped line takes."""
 
 
-def content(
+def density(
     factors: StructureFactors,
-    edges: np.ndarray,
+    energies: EnergyView,
     fwhm: np.ndarray | None = None,
     temperature: float = 0.0,
 ) -> np.ndarray:
-    """Return mbarn/sr per atom in each energy bin of each point, shape (points, energy).
+    """Return mbarn/sr/meV per atom in each energy bin of each point, shape (points, energy).
 
     Parameters
     ----------
     factors
         Energies and intensities of the modes.
-    edges
-        Of the bins in meV.
+    energies
+        Bins and resolution.
     fwhm
         Of the modes in meV, shape (points, modes), which then are damped harmonic oscillators; 0
         for sharp ones. None: all are sharp.
@@ -35,20 +36,22 @@ def content(
         In K, for damped ones.
     """
     if fwhm is None:
-        return _sharp(factors, edges)
+        return _sharp(factors, energies)
     damped = (fwhm > 0) & (factors.frequencies > 0)
     loss, gain = (np.where(damped, 0.0, part) for part in (factors.loss, factors.gain))
-    total = _sharp(factors._replace(loss=loss, gain=gain), edges)
+    total = _sharp(factors._replace(loss=loss, gain=gain), energies)
+    edges = energies.inner_edges
+    content = np.zeros((len(total), len(edges) - 1))
     points, modes = np.nonzero(damped)
     size = max(1, _CHUNK_BYTES // (16 * _COPIES * len(edges)))
     for start in range(0, len(points), size):
         rows, columns = points[start : start + size], modes[start : start + size]
-        energies = factors.frequencies[rows, columns]
-        occupation, _ = occupation_factors(energies, temperature)
-        lines = damped_oscillator.bin_integrals(edges, energies, fwhm[rows, columns], temperature)
+        omega = factors.frequencies[rows, columns]
+        occupation, _ = occupation_factors(omega, temperature)
+        lines = damped_oscillator.bin_integrals(edges, omega, fwhm[rows, columns], temperature)
         lines *= (factors.loss[rows, columns] / occupation)[:, None]
-        np.add.at(total, rows, lines)
-    return total
+        np.add.at(content, rows, lines)
+    return total + energies.density(content)
 
 
 def left_out(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
@@ -61,14 +64,12 @@ def left_out(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
     return strange[:, None] & touching
 
 
-def _sharp(factors: StructureFactors, edges: np.ndarray) -> np.ndarray:
-    points, bins = len(factors.frequencies), len(edges)  # one spare bin
-    rows = np.arange(points)[:, None] * bins
-    total = np.zeros(points * bins)
-    for energies, values in (
-        (factors.frequencies, factors.loss),
-        (-factors.frequencies, factors.gain),
-    ):
-        flat = (rows + bin_index(edges, energies)).reshape(-1)
-        total += np.bincount(flat, values.reshape(-1), minlength=points * bins)
-    return total.reshape(points, bins)[:, :-1]
+def _sharp(factors: StructureFactors, energies: EnergyView) -> np.ndarray:
+    loss, gain = (
+        lines_on_bins(place, strengths, energies.edges, energies.sigma(place))
+        for place, strengths in (
+            (factors.frequencies, factors.loss),
+            (-factors.frequencies, factors.gain),
+        )
+    )
+    return (loss + gain) / np.diff(energies.edges)

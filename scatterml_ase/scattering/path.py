@@ -120,9 +120,7 @@ class PathScattering:
         widths = None
         if self.linewidths is not None:
             widths = linewidths.evaluate(self.linewidths, hkl, factors.frequencies)
-        content = mode_histogram.content(
-            factors, energies.inner_edges, widths, scatterer.temperature
-        )
+        density = mode_histogram.density(factors, energies, widths, scatterer.temperature)
         mask = ~mode_histogram.left_out(factors, energies.edges)
         if instrument is not None and fixed_energy is not None:
             lengths = np.linalg.norm(factors.Q, axis=1)
@@ -134,7 +132,7 @@ class PathScattering:
             crystal=force_constants.crystal,
             q=bin_edges(line.distance),
             energy_transfer=energies.edges,
-            intensity=energies.density(content),
+            intensity=density,
             mask=mask,
             distance=line.distance,
             q_reduced=hkl,

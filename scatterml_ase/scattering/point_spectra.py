@@ -80,12 +80,13 @@ def point_spectra(
         inversion=symmetry and len(scatterer.real_parts()) == 1,
     )
     imaginary = 0.0
-    for rows, factors in _pieces(scatterer, hkl, folded, 16 * len(energies.inner_edges)):
+    columns = energies.edges if widths is None else energies.inner_edges
+    for rows, factors in _pieces(scatterer, hkl, folded, 16 * len(columns)):
         fwhm = None
         if widths is not None:
             fwhm = linewidths.evaluate(widths, hkl[rows], factors.frequencies)
-        inner = mode_histogram.content(factors, energies.inner_edges, fwhm, scatterer.temperature)
-        density[places[rows]] = energies.density(inner)
+        spectra = mode_histogram.density(factors, energies, fwhm, scatterer.temperature)
+        density[places[rows]] = spectra
         missing[places[rows]] = mode_histogram.left_out(factors, energies.edges)
         imaginary += factors.imaginary_share * factors.frequencies.size
         progress(len(rows))

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from scatterml_ase.errors import InputError, explain
-from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, gaussian_matrix
+from scatterml_ase.physics.broadening import SIGMA_TO_FWHM, gaussian_shares
 from scatterml_ase.physics.damped_oscillator import damping_matrix
 from scatterml_ase.physics.kinematics import reachable_transfer
 from scatterml_ase.results.force_constants import ForceConstants
@@ -17,30 +17,35 @@ from scatterml_ase.scattering.scatterer import MINIMUM_FREQUENCY
 
 _MARGIN = 4.0
 """How many standard deviations beyond the ends of the energy axis matter."""
-_FINEST = 400
-"""Into how many bins at most that margin is cut: each a hundredth of a standard deviation."""
+_PARTS = 4
+"""Modes are collected in bins no wider than this part of the width of their lines ..."""
+_MOST_PARTS = 64
+"""... but for bins so much wider than lines that what crosses their ends hardly counts."""
 
 
 @dataclass(frozen=True, eq=False)
 class EnergyView:
-    """Energy bins asked for, and finer or wider ones to collect in.
+    """Energy bins asked for, and finer ones, over a wider range, to collect in.
 
     Parameters
     ----------
     edges
         Of the bins of the result, in meV.
     inner_edges
-        Of the bins to collect in: the same, and more beyond both ends.
+        Of the bins to collect in: parts of the same, and more beyond both ends.
     smear
         Share of each inner bin's content that arrives in each bin of the result, (energy, inner).
     smooth
         True where the standard deviation exceeds the bin, shape (energy,).
+    sigma
+        Function that gives the standard deviation in meV at energies in meV.
     """
 
     edges: np.ndarray
     inner_edges: np.ndarray
     smear: np.ndarray
     smooth: np.ndarray
+    sigma: Any
 
     @classmethod
     def make(cls, edges: np.ndarray, sigma: Any) -> Self:
@@ -54,16 +59,15 @@ class EnergyView:
             Function that gives the standard deviation in meV at energies in meV.
         """
         centres = (edges[1:] + edges[:-1]) / 2
-        reach = _MARGIN * float(np.max(sigma(centres), initial=0.0))
-        finest = reach / _FINEST  # narrow bins at the ends need not be continued as narrow
-        below, above = (max(finest, width) for width in np.diff(edges)[[0, -1]])
-        before = edges[0] - below * np.arange(int(np.ceil(reach / below)), 0, -1)
-        after = edges[-1] + above * np.arange(1, int(np.ceil(reach / above)) + 1)
-        inner = np.concatenate([before, edges, after])
+        widths = sigma(centres)
+        reach = _MARGIN * float(np.max(widths, initial=0.0))
+        step = reach / _MARGIN / _PARTS or 1.0  # without broadening nothing comes from beyond
+        before = edges[0] - step * np.arange(int(np.ceil(reach / step)), 0, -1)
+        after = edges[-1] + step * np.arange(1, int(np.ceil(reach / step)) + 1)
+        inner = _divided(np.concatenate([before, edges, after]), sigma)
         inner_centres = (inner[1:] + inner[:-1]) / 2
-        matrix = gaussian_matrix(inner, sigma(inner_centres))
-        rows = slice(len(before), len(before) + len(centres))
-        return cls(edges, inner, matrix[rows], sigma(centres) > np.diff(edges))
+        shares = gaussian_shares(edges, inner_centres, sigma(inner_centres))
+        return cls(edges, inner, shares, widths > np.diff(edges), sigma)
 
     def damped(self, fwhm: Any, temperature: float, highest: float) -> Self:
         """Return bins that take in sharp modes and show damped harmonic oscillators.
@@ -78,18 +82,33 @@ class EnergyView:
             Energy in meV of the highest mode: all from 0 to there are to be taken in.
         """
         inner = self.inner_edges
-        step = float(np.median(np.diff(self.edges)))
+        step = float(np.median(np.diff(inner)))
         before = np.arange(inner[0] - step, -step, -step)[::-1]
         after = np.arange(inner[-1] + step, highest + 2 * step, step)
-        wide = np.concatenate([before, inner, after])
+
+        def of_size(energies: np.ndarray) -> np.ndarray:
+            return np.asarray(fwhm(np.abs(energies)))
+
+        wide = _divided(np.concatenate([before, inner, after]), of_size)
         centres = (wide[1:] + wide[:-1]) / 2
-        lines = damping_matrix(wide, fwhm(np.abs(centres)), temperature)
-        smear = np.pad(self.smear, ((0, 0), (len(before), len(after)))) @ lines
-        return replace(self, inner_edges=wide, smear=smear)
+        lines = damping_matrix(inner, centres, of_size(centres), temperature)
+        return replace(self, inner_edges=wide, smear=self.smear @ lines)
 
     def density(self, content: np.ndarray) -> np.ndarray:
         """Return densities in 1/meV on the bins of the result from content of the inner bins."""
         return content @ self.smear.T / np.diff(self.edges)
+
+
+def _divided(edges: np.ndarray, widths: Any) -> np.ndarray:
+    """Cut bins into equal parts, narrow beside the widths of lines in them; 0: not cut."""
+    sizes = np.diff(edges)
+    lines = np.nan_to_num(widths((edges[1:] + edges[:-1]) / 2))
+    wanted = np.ceil(_PARTS * sizes / np.where(lines > 0, lines, np.inf) - 1e-9)
+    counts = np.clip(wanted, 1, _MOST_PARTS).astype(int)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.append(
+        np.repeat(edges[:-1], counts) + number * np.repeat(sizes / counts, counts), edges[-1]
+    )
 
 
 def energy_widths(

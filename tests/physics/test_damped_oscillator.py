@@ -65,7 +65,7 @@ def test_a_histogram_of_sharp_modes_is_damped_bin_by_bin():
     edges = np.linspace(-30, 30, 61)
     centres = (edges[1:] + edges[:-1]) / 2
     fwhm = np.where(np.abs(centres) > 8, 2.0, 0.0)
-    matrix = damped_oscillator.damping_matrix(edges, fwhm, 200.0)
+    matrix = damped_oscillator.damping_matrix(edges, centres, fwhm, 200.0)
     content = np.zeros(60)
     for energy, strength in ((5.5, 3.0), (12.5, 4.0)):
         loss, gain = occupation_factors(np.array([energy]), 200.0)

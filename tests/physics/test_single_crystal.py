@@ -7,9 +7,11 @@ import h5py
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from scipy.special import ndtr
 
 from scatterml_ase.errors import InputError, StabilityWarning
 from scatterml_ase.physics import unit_cell
+from scatterml_ase.physics.broadening import SIGMA_TO_FWHM
 from scatterml_ase.physics.orientation import Orientation
 from scatterml_ase.physics.star_folding import fold
 from scatterml_ase.results.sqw_grid import SqwGrid
@@ -157,6 +159,29 @@ def test_thick_planes_and_wide_bins_are_means(zincblende):
     mean = np.mean(parts, axis=0).reshape(1, 8, 2, 10).mean(axis=2)
     np.testing.assert_allclose(thick.intensity, mean, rtol=0, atol=1e-9 * np.nanmax(mean))
     assert thick.points == 4 * 80
+
+
+@pytest.mark.parametrize("linewidths", [None, 0.3, 3.0], ids=["sharp", "narrow", "broad"])
+def test_a_slice_is_the_mean_of_thinner_slices(zincblende, linewidths):
+    """How lines are broadened does not depend on the bins they are shown in."""
+    options = {"energy_fwhm": 2.0, "linewidths": linewidths}
+    thin = replace(PLANE, energy_edges=np.linspace(20, 24, 81), **options)(zincblende)
+    thick = replace(PLANE, energy_edges=None, energy=(20.0, 24.0), **options)(zincblende)
+    np.testing.assert_allclose(
+        thick.intensity[0], thin.intensity.mean(axis=0), rtol=0, atol=3e-3 * thin.intensity.max()
+    )
+
+
+def test_a_line_is_a_gaussian_where_its_mode_is(zincblende):
+    """Also in bins as wide as the line: nothing is moved to their centres first."""
+    edges = np.arange(20.0, 120.0, 2.0)
+    path = PathScattering(300.0, path=[[0.1, 0.2, 0.3], [0.4, 0.3, 0.1]], points=5, zone=(1, 1, 0),
+                          energy_edges=edges, energy_fwhm=2.0)  # fmt: skip
+    sqw = path(zincblende)
+    found = one_phonon(zincblende, sqw.q_reduced, 300.0, reduced=True)
+    shares = np.diff(ndtr((edges - found.frequencies[..., None]) * SIGMA_TO_FWHM / 2.0))
+    expected = np.einsum("qm,qme->qe", found.loss, shares) / 2.0
+    np.testing.assert_allclose(sqw.intensity, expected, rtol=0, atol=1e-6 * expected.max())
 
 
 def test_an_instrument_shows_what_turning_the_crystal_reaches(zincblende):
@@ -313,6 +338,7 @@ def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
         ({"orientation": ((1, 0, 0), (0, 1, 0))}, "without psi"),
         ({"linewidths": -1.0}, "linewidths go down to -1"),
         ({"linewidths": [1.0, 2.0]}, "do not fit modes"),
+        ({"linewidths": np.ones((80, 6))}, "cannot be used for planes"),
         (
             {"instrument": "ARCS", "incident_energy": 80.0, "ranges": ((0, 0.1), (0, 0.1))},
             "measures none of the bins",
