@@ -245,9 +245,13 @@ def test_indirect_geometry_shows_the_spectra_of_its_banks(copper, tmp_path):
     dispersion, _, powder, _, banks = figure.axes
     assert banks.get_ylim() == dispersion.get_ylim()
     assert powder.get_title(loc="left") == "(c)  20 K, TOSCA"
-    assert [line.get_label() for line in banks.get_lines()] == [
-        "forward, 39°–53°", "backward, 127°–141°"
-    ]  # fmt: skip
+    told = [text.get_text() for text in banks.get_legend().get_texts()]
+    assert told == ["forward, 39°–53°", "backward, 127°–141°", "one phonon alone"]
+    forward = spectra_of(result.sqw[0])["forward"]
+    area = banks.collections[0].get_datalim(banks.transData)
+    once = np.nanmax(forward.parts[:2].sum(axis=0))
+    assert area.xmax == pytest.approx(once)
+    assert once < np.nanmax(forward.intensity)
     assert len(powder.get_lines()) == 4  # both borders of both banks
     paths = result.save(tmp_path)
     backward = load_result(paths["backward_20K"])
