@@ -163,11 +163,15 @@ class RotationScan:
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name in ("psi", "elevation"):
-            value = np.array(getattr(self, name), dtype=float)
-            if value.shape != (2,) or not np.isfinite(value).all() or value[0] > value[1]:
+            if not _is_range(getattr(self, name)):
                 what = f"{name}={getattr(self, name)!r} is no range"
                 why = "it goes from one angle in degrees to a larger one"
                 raise InputError(explain(what, why, f"Give e.g. {name}=(-30, 60)"))
+        sides = self.horizontal
+        if sides is not None and not (np.ndim(sides) == 2 and all(map(_is_range, sides))):
+            what = f"horizontal={sides!r} are no ranges"
+            why = "each goes from one angle in degrees to a larger one"
+            raise InputError(explain(what, why, "Give e.g. horizontal=((-60, -5), (5, 60))"))
 
     def reached(
         self, Q: np.ndarray, energy_transfer: np.ndarray, fixed_energy: float, geometry: Geometry
@@ -223,6 +227,15 @@ class RotationScan:
             return found
         angle = np.degrees(np.arctan2(x, z))
         return found & np.any([(angle >= a) & (angle <= b) for a, b in self.horizontal], axis=0)
+
+
+def _is_range(given: Any) -> bool:
+    """Say whether something goes from one finite number to one that is not smaller."""
+    try:
+        value = np.array(given, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return value.shape == (2,) and bool(np.isfinite(value).all()) and bool(value[0] <= value[1])
 
 
 def vertical_rotation(psi: float) -> np.ndarray:

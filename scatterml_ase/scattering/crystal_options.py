@@ -176,10 +176,7 @@ def check_axes(name: str, axes: Any, count: int) -> np.ndarray:
     InputError
         If they are not that many independent vectors.
     """
-    try:
-        values = np.array(axes, dtype=float)
-    except (TypeError, ValueError):
-        values = np.zeros(0)
+    values = _floats(axes)
     shape_fits = values.shape == (count, 3) and bool(np.isfinite(values).all())
     if not shape_fits or np.linalg.matrix_rank(values, tol=1e-6) < count:
         example = "((1, 1, 0), (0, 0, 1))" if count == 2 else "((1, 0, 0), (0, 1, 0), (0, 0, 1))"
@@ -196,29 +193,52 @@ def check_point(name: str, point: Any) -> np.ndarray:
     InputError
         If it has not three finite components.
     """
-    values = np.array(point, dtype=float)
+    values = _floats(point)
     if values.shape != (3,) or not np.isfinite(values).all():
         what = f"{name}={point!r} is no point of reciprocal space"
         raise InputError(explain(what, "it has three components", "Give e.g. (0, 0, 2)"))
     return values
 
 
-def bin_edges(name: str, limits: Any, bins: Any) -> np.ndarray:
-    """Return edges of equal bins between limits.
+def bin_edges(ranges: Any, bins: Any, count: int) -> tuple[np.ndarray, ...]:
+    """Return edges of equal bins along ``count`` axes.
 
     Raises
     ------
     InputError
-        If the limits are no range or the number of bins is not positive.
+        If the ranges are none, or numbers of bins are not positive.
     """
-    values = np.array(limits, dtype=float)
+    for name, given in (("ranges", ranges), ("bins", bins)):
+        if not isinstance(given, Sequence | np.ndarray) or len(given) != count:
+            what = f"{name}={given!r} do not describe {count} axes"
+            fix = f"Give e.g. {name}={((-2, 2),) * count if name == 'ranges' else (80,) * count}"
+            raise InputError(explain(what, "each axis has its own", fix))
+    pairs = zip(ranges, bins, strict=True)
+    return tuple(_axis(f"axis {k + 1}", *pair) for k, pair in enumerate(pairs))
+
+
+def _axis(name: str, limits: Any, bins: Any) -> np.ndarray:
+    values = _floats(limits)
     if values.shape != (2,) or not np.isfinite(values).all() or values[0] >= values[1]:
         what = f"{name} has the range {limits!r}"
         raise InputError(explain(what, "it goes from a number to a larger one", "Give (-2, 2)"))
-    if bins != int(bins) or bins < 1:
+    if not is_count(bins):
         what = f"{name} has {bins!r} bins"
         raise InputError(explain(what, "it takes a positive whole number", "Give e.g. 120"))
     return np.linspace(values[0], values[1], int(bins) + 1)
+
+
+def is_count(number: Any) -> bool:
+    """Say whether something is a positive whole number."""
+    return np.isreal(number) and number >= 1 and np.isfinite(number) and number == int(number)
+
+
+def _floats(given: Any) -> np.ndarray:
+    """Return an array of floats, empty if it cannot be one."""
+    try:
+        return np.array(given, dtype=float)
+    except (TypeError, ValueError):
+        return np.zeros(0)
 
 
 def grid_points(origin: np.ndarray, axes: np.ndarray, bins: Sequence[np.ndarray]) -> np.ndarray:

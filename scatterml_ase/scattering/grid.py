@@ -78,8 +78,7 @@ class GridScattering(CrystalOptions):
         """
         axes = check_axes("axes", self.axes, 3)
         origin = check_point("origin", self.origin)
-        names = zip(self.ranges, self.bins, strict=True)
-        bins = tuple(bin_edges(f"axis {k + 1}", *pair) for k, pair in enumerate(names))
+        bins = bin_edges(self.ranges, self.bins, 3)
         prepared = self.prepare(force_constants, self._energy_edges(force_constants), axes)
         edges = (*bins, prepared.energies.edges)
         counts = {"points": 0, "wavevectors": 0, "imaginary_modes": 0}

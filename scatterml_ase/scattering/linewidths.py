@@ -43,13 +43,13 @@ def evaluate(widths: Linewidths, hkl: np.ndarray, frequencies: np.ndarray) -> np
         If shapes do not fit, or a width is negative or not finite.
     """
     found = widths(hkl - np.rint(hkl), frequencies) if callable(widths) else widths
-    values = np.asarray(found, dtype=float)
     try:
-        values = np.broadcast_to(values, frequencies.shape)
-    except ValueError:
+        values = np.broadcast_to(np.asarray(found, dtype=float), frequencies.shape)
+    except (TypeError, ValueError):
         raise InputError(
             explain(
-                f"linewidths of shape {values.shape} do not fit modes of shape {frequencies.shape}",
+                f"linewidths of shape {np.shape(found)} do not fit modes of shape "
+                f"{frequencies.shape}, or are no numbers",
                 "there is one for all, for each branch, or for each mode of each point",
                 "Give a number, shape (modes,) or (points, modes), or a function of (q, energy)",
             )

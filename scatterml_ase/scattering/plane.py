@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,7 @@ from scatterml_ase.scattering.crystal_options import (
     check_axes,
     check_point,
     grid_points,
+    is_count,
 )
 from scatterml_ase.scattering.point_spectra import point_spectra
 from scatterml_ase.scattering.scatterer import warn_of_imaginary_modes
@@ -76,7 +78,7 @@ class PlaneScattering(CrystalOptions):
             missing.
         """
         axes = check_axes("axes", self.axes, 2)
-        x, y = (bin_edges(f"axis {k + 1}", self.ranges[k], self.bins[k]) for k in range(2))
+        x, y = bin_edges(self.ranges, self.bins, 2)
         origin = check_point("origin", self.origin)
         self._check_samples()
         edges = self._energy_edges()
@@ -129,12 +131,17 @@ class PlaneScattering(CrystalOptions):
             fix = "Give energy=(18, 22), or energy_edges=[18, 20, 22] for several slices"
             raise InputError(explain(what, "one of them says where it is", fix))
         if self.energy is not None:
+            if np.shape(self.energy) != (2,):
+                what = f"energy={self.energy!r} is no slice"
+                fix = "Give energy=(18, 22), or energy_edges for several slices"
+                raise InputError(explain(what, "it goes from one energy to another", fix))
             return check_edges("energy", self.energy)
         assert self.energy_edges is not None
         return check_edges("energy_edges", self.energy_edges)
 
     def _check_samples(self) -> None:
-        if len(self.samples) != 3 or any(n != int(n) or n < 1 for n in self.samples):
+        several = isinstance(self.samples, Sequence) and len(self.samples) == 3
+        if not several or not all(map(is_count, self.samples)):
             what = f"samples={self.samples!r} cannot be taken"
             why = "there are whole numbers of them along u, v and across the plane"
             raise InputError(explain(what, why, "Give e.g. (2, 2, 5)"))

@@ -81,8 +81,13 @@ class Reach:
             options.instrument, options.incident_energy, options.energy_fwhm
         )
         if options.psi is None:
-            for name in ("orientation", "horizontal"):
-                if getattr(options, name) is not None:
+            for name, usual in (
+                ("orientation", None),
+                ("horizontal", None),
+                ("elevation", (-90.0, 90.0)),
+            ):
+                given = getattr(options, name)
+                if given is not usual and given != usual:
                     what = f"{name} is given without psi"
                     why = "it matters only where the crystal is turned over a range"
                     raise InputError(explain(what, why, "Add psi=(0, 90) or another range"))

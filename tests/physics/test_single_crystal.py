@@ -42,6 +42,9 @@ GRID = GridScattering(
 )
 
 
+TURNED = {"instrument": "ARCS", "incident_energy": 80.0, "psi": (0, 90)}
+
+
 def by_hand(force_constants, plane, **options):
     """S at every bin's centre: a histogram of its own modes, none shared, (energy, x, y)."""
     hkl = plane.q_reduced.reshape(-1, 3)
@@ -326,16 +329,23 @@ def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
         ({"energy": (1.0, 2.0)}, "both energy and energy_edges"),
         ({"energy_edges": None}, "no energy is given"),
         ({"energy_edges": None, "energy": (2.0, 1.0)}, "energy is no list of bin edges"),
+        ({"energy_edges": None, "energy": (1.0, 2.0, 3.0)}, "is no slice"),
         ({"axes": ((1, 0, 0), (2, 0, 0))}, "independent directions"),
         ({"axes": ((1, 0, 0),)}, "independent directions"),
         ({"ranges": ((1, 0), (0, 1))}, "axis 1 has the range"),
+        ({"ranges": ((0, 1),)}, "do not describe 2 axes"),
         ({"bins": (0, 3)}, "axis 1 has 0 bins"),
+        ({"bins": (np.nan, 3)}, "axis 1 has nan bins"),
+        ({"bins": 20}, "do not describe 2 axes"),
         ({"origin": (0, 0)}, "no point of reciprocal space"),
         ({"samples": (1, 0, 1)}, "cannot be taken"),
+        ({"samples": (1, 1, np.nan)}, "cannot be taken"),
+        ({"samples": 5}, "cannot be taken"),
         ({"thickness": -1.0}, "no thickness"),
         ({"cell": "cubic"}, "not known"),
         ({"psi": (0, 90)}, "without an instrument"),
         ({"orientation": ((1, 0, 0), (0, 1, 0))}, "without psi"),
+        ({"elevation": (-5, 5)}, "without psi"),
         ({"linewidths": -1.0}, "linewidths go down to -1"),
         ({"linewidths": [1.0, 2.0]}, "do not fit modes"),
         ({"linewidths": np.ones((80, 6))}, "cannot be used for planes"),
@@ -351,6 +361,9 @@ def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
             {"instrument": "ARCS", "incident_energy": 80.0, "psi": (0, 1), "orientation": [1, 2]},
             "orientation of shape",
         ),
+        ({**TURNED, "horizontal": ((60, 10),)}, "are no ranges"),
+        ({**TURNED, "horizontal": (10, 60)}, "are no ranges"),
+        ({**TURNED, "psi": "all"}, "no range"),
     ],
 )
 def test_bad_input_is_explained(zincblende, options, message):
