@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain
+from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
+from scatterml_ase.scattering.resolution import FermiChopper
 
 if TYPE_CHECKING:
     from scatterml_ase.scattering.instruments import Instrument
@@ -79,6 +80,11 @@ def check_incident_energy(instrument: Instrument, incident_energy: float | None)
     ------
     InputError
         If it is missing or out of range.
+
+    Warns
+    -----
+    AccuracyWarning
+        If its chopper passes no such neutrons.
     """
     smallest, largest = instrument.incident_energy_range
     offered = f"{smallest:g} … {largest:g} meV" if np.isfinite(largest) else "any energy"
@@ -100,7 +106,27 @@ def check_incident_energy(instrument: Instrument, incident_energy: float | None)
                 "Choose incident_energy within this range, or another instrument",
             )
         )
+    _warn_of_closed_chopper(instrument, float(incident_energy))
     return float(incident_energy)
+
+
+def _warn_of_closed_chopper(instrument: Instrument, energy: float) -> None:
+    chopper = getattr(instrument.resolution, "chopper", None)
+    if not isinstance(chopper, FermiChopper):
+        return
+    lowest, highest = chopper.passing_frequencies(energy)
+    if not lowest < chopper.frequency < highest:
+        warn(
+            explain(
+                f"The chopper of {instrument.name} passes no neutrons of {energy:g} meV at "
+                f"{chopper.frequency:g} Hz",
+                "its slits are curved for others, and the width is that of the last that pass",
+                f"Give chopper_frequency between {lowest:.0f} and {highest:.0f} Hz, or "
+                "the resolution of another chopper",
+            ),
+            AccuracyWarning,
+            stacklevel=5,
+        )
 
 
 def refuse_incident_energy(instrument: Instrument, incident_energy: float | None) -> None:

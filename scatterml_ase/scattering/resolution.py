@@ -147,7 +147,8 @@ class FermiChopper:
 
         A straight slit opens as a triangle of FWHM p/(2Rω); γ counts how far the neutron's path in
         the turning drum departs from the slit's curve (M. Marseguerra and G. Pauli, Nucl. Instrum.
-        Methods 4 (1959) 140). Beyond γ = 4 nothing passes; the last finite width is kept.
+        Methods 4 (1959) 140). Beyond γ = 4 nothing passes, see :meth:`passing_frequencies`; the
+        last finite width is kept.
         """
         omega = 2 * math.pi * self.frequency
         slit, radius = self.slit_width * 1e-3, self.radius * 1e-3
@@ -159,6 +160,13 @@ class FermiChopper:
         else:
             factor = 0.6 * gamma * (root - 2) ** 2 * (root + 8) / (root + 4)
         return slit / (2 * radius * omega) * math.sqrt(factor / 6) / _MICRO
+
+    def passing_frequencies(self, energy: float) -> tuple[float, float]:
+        """Return between which frequencies in Hz neutrons of ``energy`` in meV pass at all."""
+        bend = 1e3 / self.curvature  # 1/m, of the slits
+        reach = 2e3 * self.slit_width / self.radius**2  # γ = 4
+        turns = float(speed(energy)) / (4 * math.pi)
+        return max(turns * (bend - reach), 0.0), turns * (bend + reach)
 
 
 @dataclass(frozen=True)

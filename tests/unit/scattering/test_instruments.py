@@ -1,5 +1,6 @@
 """Spectrometers: every preset works, and its resolution is of the right size."""
 
+import re
 import tomllib
 from dataclasses import replace
 from importlib.resources import files
@@ -7,7 +8,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from scatterml_ase.errors import InputError
+from scatterml_ase.errors import AccuracyWarning, InputError
 from scatterml_ase.scattering.instrument_files import known_instruments
 from scatterml_ase.scattering.instruments import Instrument, find_instrument
 from scatterml_ase.scattering.resolution import (
@@ -45,6 +46,7 @@ def test_resolution_of_presets(name, energy):
 DIRECT = [name for name in known_instruments() if Instrument.load(name).geometry == "direct"]
 
 
+@pytest.mark.filterwarnings("ignore:The chopper of")  # the ends of the range take others
 @pytest.mark.parametrize("name", DIRECT)
 def test_every_preset_has_sources_and_sees_something(name):
     instrument = Instrument.load(name)
@@ -85,6 +87,32 @@ def test_a_faster_chopper_is_sharper():
     slow, fast = (Instrument.load("ARCS", chopper_frequency=f) for f in (300, 600))
     at_zero = [i.energy_sigma(np.array([0.0]), 100.0)[0] for i in (slow, fast)]
     assert at_zero[1] < 0.9 * at_zero[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "energy", "frequency"),
+    [("MARI", 60.0, None), ("ARCS", 500.0, None), ("SEQUOIA", 8.0, 420), ("ARCS", 30.0, 600)],
+)
+def test_a_chopper_that_passes_nothing_is_told(name, energy, frequency):
+    """ResINS refuses MARI, SEQUOIA and ARCS there: no transmission. The remedy named is one."""
+    instrument = Instrument.load(name, chopper_frequency=frequency)
+    with pytest.warns(AccuracyWarning, match="passes no neutrons of") as told:
+        assert instrument.fixed_energy(energy) == energy
+    low, high = (
+        float(n) for n in re.search(r"between (\d+) and (\d+) Hz", str(told[0].message)).groups()
+    )
+    for open_for in (0.99 * low + 0.01 * high, 0.01 * low + 0.99 * high):
+        Instrument.load(name, chopper_frequency=open_for).fixed_energy(energy)
+
+
+def test_a_chopper_opens_where_gamma_is_below_four():
+    """2ω/v meets the curvature of the slits in the middle of the frequencies that pass."""
+    chopper = FermiChopper(slit_width=0.76, radius=49.0, curvature=1300.0, frequency=300)
+    low, high = chopper.passing_frequencies(60.0)
+    middle = float(speed(60.0)) / (4 * np.pi * 1.3)
+    assert (low + high) / 2 == pytest.approx(middle)
+    widths = [replace(chopper, frequency=f).sigma(60.0) * f for f in (0.999 * high, middle)]
+    assert widths[0] < 0.1 * widths[1]
 
 
 def test_width_scale_multiplies_every_width():
