@@ -17,6 +17,7 @@ from scatterml_ase.cli.bridges import Lammps, Serve
 from scatterml_ase.cli.jobs import Report, Spectrum
 from scatterml_ase.cli.learning import CheckData, Select, Train, Uncertainty
 from scatterml_ase.cli.models import Models
+from scatterml_ase.cli.phonon_training import TrainPhonons
 from scatterml_ase.cli.plane import Plane
 from scatterml_ase.cli.terminal import set_up_messages, sigterm_unwinds
 from scatterml_ase.cli.trajectory import Trajectory
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Trajectory, subcommand("trajectory")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[TrainPhonons, subcommand("train-phonons")]
     | Annotated[Uncertainty, subcommand("uncertainty")]
     | Annotated[CheckData, subcommand("check-data")]
     | Annotated[Select, subcommand("select")]
@@ -73,7 +75,7 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         if command.terminal.debug:
             raise
-        goes_on = isinstance(command, Train)
+        goes_on = isinstance(command, Train | TrainPhonons)
         after = "the same command goes on from here" if goes_on else "no half-written file was left"
         print(f"\nscatterml: interrupted; {after}.", file=sys.stderr)
         return _INTERRUPTED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,28 +11,11 @@ import torch
 from scatterml_ase.phonons.dos_model import DOSHead
 from scatterml_ase.training.config import OptimizerConfig
 from scatterml_ase.training.optimize import RunningMean, learning_rate, make_optimizer, put_weights
+from scatterml_ase.training.phonons.config import DosRunConfig
 from scatterml_ase.training.phonons.dos_loss import dos_loss
 from scatterml_ase.training.phonons.dos_samples import DosSample, dos_batch
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DosRunConfig:
-    """Table ``[dos]``: length, batches, and weights of the parts of the loss."""
-
-    epochs: int = 40
-    batch_crystals: int = 64
-    wasserstein: float = 8.0
-    partial: float = 4.0
-    divergence: float = 0.5
-    square: float = 8.0
-    seed: int = 0
-
-
-_OPTIMIZER = OptimizerConfig(
-    learning_rate=2e-3, weight_decay=0.03, amsgrad=False, clip_gradient=1.0, ema_decay=0.998
-)
 
 
 def train_head(
@@ -41,7 +23,7 @@ def train_head(
     train: Sequence[DosSample],
     development: Sequence[DosSample],
     run: DosRunConfig,
-    optimizer: OptimizerConfig = _OPTIMIZER,
+    optimizer: OptimizerConfig,
 ) -> list[dict[str, float]]:
     """Train one head, in place; return errors on the development crystals, a row per epoch.
 

@@ -13,81 +13,74 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
 
 from scatterml_ase.atomic_write import atomic_write
-from scatterml_ase.phonons.force_constants_model import ForceConstantsConfig, ForceConstantsModel
-from scatterml_ase.training.optimize import RunningMean, learning_rate, make_optimizer
-from scatterml_ase.training.phonons.config import HarmonicConfig, HarmonicRunConfig
+from scatterml_ase.errors import InputError, explain
+from scatterml_ase.phonons.force_constants_model import ForceConstantsModel
+from scatterml_ase.training.config import OptimizerConfig
+from scatterml_ase.training.optimize import RunningMean, learning_rate, make_optimizer, put_weights
+from scatterml_ase.training.phonons.config import HarmonicRunConfig
 from scatterml_ase.training.phonons.harmonic_loss import harmonic_loss, polarity_losses
 from scatterml_ase.training.phonons.samples import HarmonicSample, harmonic_batch
 
 _log = logging.getLogger(__name__)
 _MOST = 24  # crystals of a batch, however small they are
+_POLARITY = 0.2  # weight of errors of Born charges and of ε∞
 
 
 @dataclass
 class HarmonicRun:
-    """A run in progress."""
+    """A run in progress; it goes on from its checkpoint if there is one."""
 
-    config: HarmonicConfig
-    folder: Path
+    model: ForceConstantsModel
+    config: HarmonicRunConfig
+    optimizer_config: OptimizerConfig
+    checkpoint: Path
     train: Sequence[HarmonicSample]
     development: Sequence[HarmonicSample]
 
     def __post_init__(self) -> None:
-        """Build the model, or take it from the checkpoint."""
-        run = self.config.run
-        torch.manual_seed(run.seed)
-        species = sorted({int(z) for sample in self.train for z in sample.numbers})
-        options = {"species": tuple(species), **self.config.options}
-        self.model = ForceConstantsModel(ForceConstantsConfig(**options))
-        self.optimizer = make_optimizer(self.model, self.config.optimizer)
-        self.mean = RunningMean(self.model, self.config.optimizer.ema_decay)
+        """Take up the state of the checkpoint."""
+        self.optimizer = make_optimizer(self.model, self.optimizer_config)
+        self.mean = RunningMean(self.model, self.optimizer_config.ema_decay)
         self.step = self.epoch = 0
         self.seconds = 0.0
         if self.checkpoint.is_file():
             self._load()
 
-    @property
-    def checkpoint(self) -> Path:
-        """Where the run goes on from."""
-        return self.folder / "checkpoint.safetensors"
-
-    def fit(self) -> None:
-        """Run what is left of the epochs."""
-        run = self.config.run
+    def fit(self, *, progress: bool = True) -> None:
+        """Run what is left of the epochs; the model then has the mean weights."""
         self.model.train()
-        saved = time.monotonic()
-        while self.epoch < run.epochs:
-            batches = plan(self.train, run, self.epoch)
-            start = self.step
+        while self.epoch < self.config.last:
+            batches = plan(self.train, self.config, self.epoch)
             sums = np.zeros(4)
-            for k, members in enumerate(batches):
-                progress = (self.epoch + k / len(batches)) / run.epochs
-                began = time.monotonic()
-                sums += self._learn([self.train[i] for i in members], progress)
-                self.seconds += time.monotonic() - began
-                if k % 50 == 49:
-                    means = sums / (self.step - start)
-                    _log.info("%d %d/%d %s %.0f s", self.epoch, k + 1, len(batches),
-                              np.round(means, 4), self.seconds)  # fmt: skip
+            began = time.monotonic()
+            bar = tqdm(batches, desc=f"epoch {self.epoch + 1}", disable=not progress)
+            for k, members in enumerate(bar):
+                done = (self.epoch + k / len(batches)) / self.config.epochs
+                sums += self._learn([self.train[i] for i in members], done)
+                bar.set_postfix_str(f"error {sums[1] / (k + 1):.4f}")
             self.epoch += 1
+            self.seconds += time.monotonic() - began
             means, judged = (np.round(x, 4) for x in (sums / len(batches), self.judge()))
             _log.info("epoch %d: %s | development %s, %.0f s",
                       self.epoch, means, judged, self.seconds)  # fmt: skip
             self.save()
-            if time.monotonic() - saved > 60 * run.checkpoint_minutes:
-                saved = time.monotonic()
+        put_weights(self.model, self.mean.weights)
+        self.model.eval()
 
-    def _learn(self, samples: Sequence[HarmonicSample], progress: float) -> np.ndarray:
-        run, optimizer = self.config.run, self.optimizer
+    def _learn(self, samples: Sequence[HarmonicSample], done: float) -> np.ndarray:
+        """Take one step; return errors of D, of frequencies, of Born charges and of ε∞."""
+        run = self.config
         batch = harmonic_batch(samples, run.points, np.random.default_rng((run.seed, self.step)))
-        for group in optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(
-                self.config.optimizer, step=self.step, progress=progress, plateau_factor=1.0
+                self.optimizer_config, step=self.step, progress=done, plateau_factor=1.0
             )
-        optimizer.zero_grad(set_to_none=True)
-        blend = 1 - (1 - run.blend) * min(1.0, 2 * progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        blend = run.first_blend + (run.blend - run.first_blend) * min(1.0, 2 * done)
         loss, alone = harmonic_loss(
             self.model,
             batch,
@@ -98,14 +91,16 @@ class HarmonicRun:
         entries = [loss.item(), alone.item(), 0.0, 0.0]
         if self.step % run.polarity_every == 0:
             found = polarity_losses(self.model.polarity(batch.graph), batch)
-            loss = loss + 0.2 * found[0] + 0.2 * found[1]
+            loss = loss + _POLARITY * (found[0] + found[1])
             entries[2:] = [x.item() * run.polarity_every for x in found]
-        loss.backward()
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss {float(loss)} at step {self.step}")
-        most = self.config.optimizer.clip_gradient or torch.inf
+            what = f"The loss is {loss.item()} at step {self.step}"
+            why = "the training has diverged; the last checkpoint is untouched"
+            raise InputError(explain(what, why, "Lower optimizer.learning_rate"))
+        loss.backward()
+        most = self.optimizer_config.clip_gradient or torch.inf
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
-        optimizer.step()
+        self.optimizer.step()
         self.mean.update(self.model, self.step)
         self.step += 1
         return np.array(entries)
@@ -113,7 +108,7 @@ class HarmonicRun:
     @torch.no_grad()
     def judge(self) -> np.ndarray:
         """Return the errors of the mean weights on the development crystals."""
-        run, rows = self.config.run, []
+        run, rows = self.config, []
         with self.mean.applied_to(self.model):
             for k, members in enumerate(plan(self.development, run, 0)):
                 batch = harmonic_batch(
@@ -127,9 +122,9 @@ class HarmonicRun:
                     generator=torch.Generator().manual_seed(k),
                 )
                 polarity = polarity_losses(self.model.polarity(batch.graph), batch)
-                rows.append((len(members), [float(x) for x in (*values, *polarity)]))
-        weights, values = zip(*rows, strict=True)
-        return np.average(np.array(values), axis=0, weights=np.array(weights, dtype=float))
+                rows.append((len(members), [x.item() for x in (*values, *polarity)]))
+        weights, errors = zip(*rows, strict=True)
+        return np.average(np.array(errors), axis=0, weights=np.array(weights, dtype=float))
 
     def save(self) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -146,13 +141,13 @@ class HarmonicRun:
         with safe_open(self.checkpoint, framework="pt") as file:
             state = json.loads(file.metadata()["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        parts: dict[str, dict] = {"model": {}, "mean": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "mean": {}, "optimizer": {}}
         for name, value in tensors.items():
             kind, rest = name.split("/", 1)
             parts[kind][rest] = value
         self.model.load_state_dict(parts["model"])
         self.mean.weights = parts["mean"]
-        slots: dict[int, dict] = {}
+        slots: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["optimizer"].items():
             index, slot = name.split("/", 1)
             slots.setdefault(int(index), {})[slot] = value

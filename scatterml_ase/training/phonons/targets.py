@@ -7,12 +7,8 @@ short-ranged, and that is what a model with a cutoff can learn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import h5py
 import numpy as np
 
 from scatterml_ase.physics import dipole, lattice, supercell
@@ -65,19 +61,13 @@ def harmonic_target(name: str, constants: ForceConstants, seed: int = 0) -> Harm
     points, weights = _commensurate(np.asarray(constants.supercell_matrix), seed)
     ones = np.ones(len(crystal))
     table = lattice.fourier_table(constants.pairs, constants.cell_shifts, constants.blocks, ones)
-    phases = np.exp(2j * np.pi * points @ crystal.scaled_positions.T).repeat(3, axis=1)
-
-    def with_positions(matrices: np.ndarray) -> np.ndarray:
-        matrices = phases.conj()[:, :, None] * matrices * phases[:, None, :]
-        return matrices.astype(np.complex64)
-
     total = lattice.dynamical_matrices(table, points)
     dipoles = total[:0]
     born, dielectric = constants.born_charges, constants.dielectric
     if born is not None and dielectric is not None:
         sums = dipole.dipole_sum(crystal.cell, crystal.scaled_positions, ones, born, dielectric)
         dipoles = dipole.dipole_matrices(sums, points)
-        dipoles = with_positions(dipoles)
+        dipoles = _single(dipoles, points, crystal.scaled_positions)
     return HarmonicTarget(
         name=name,
         cell=crystal.cell,
@@ -86,11 +76,23 @@ def harmonic_target(name: str, constants: ForceConstants, seed: int = 0) -> Harm
         masses=crystal.masses,
         q=points @ crystal.reciprocal_cell,
         weights=weights,
-        total=with_positions(total),
+        total=_single(total, points, crystal.scaled_positions),
         dipoles=dipoles,
         born=np.zeros((0, 3, 3)) if born is None else born,
         dielectric=np.zeros((0, 3)) if dielectric is None else dielectric,
     )
+
+
+def position_phases(
+    matrices: np.ndarray, q_reduced: np.ndarray, scaled_positions: np.ndarray
+) -> np.ndarray:
+    """Put positions into the phases of matrices (q, 3n, 3n) in the cell gauge."""
+    phases = lattice.position_phases(q_reduced, scaled_positions).repeat(3, axis=1)
+    return phases[:, :, None] * matrices * phases.conj()[:, None, :]
+
+
+def _single(matrices: np.ndarray, q: np.ndarray, scaled_positions: np.ndarray) -> np.ndarray:
+    return position_phases(matrices, q, scaled_positions).astype(np.complex64)
 
 
 def _commensurate(matrix: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -116,22 +118,3 @@ def _commensurate(matrix: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray
         q = np.concatenate([q[:1], q[chosen]])
         weights = np.concatenate([weights[:1], weights[chosen] * scale])
     return q, weights / weights.sum()
-
-
-def write_targets(path: str | Path, targets: Iterator[HarmonicTarget]) -> int:
-    """Append targets to an HDF5 file, a group each; those already there stay. Return how many."""
-    written = 0
-    with h5py.File(path, "a") as file:
-        for target in targets:
-            group = file.create_group(target.name)
-            for field in fields(target):
-                if field.name != "name":
-                    group[field.name] = getattr(target, field.name)
-            written += 1
-    return written
-
-
-def read_target(group: h5py.Group) -> HarmonicTarget:
-    """Read one group of the file of :func:`write_targets`."""
-    values: dict[str, Any] = {name: group[name][()] for name in group}
-    return HarmonicTarget(name=group.name.strip("/"), **values)
