@@ -42,6 +42,15 @@ class Told:
     temperature: float | None = None
     units: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what no neutron or sample has."""
+        if self.fixed_energy is not None and not 0 < self.fixed_energy < np.inf:
+            what = f"fixed_energy={self.fixed_energy} meV is no neutron energy"
+            raise InputError(explain(what, "it is positive", "Give E_i, or E_f if that is fixed"))
+        if self.temperature is not None and not 0 <= self.temperature < np.inf:
+            what = f"temperature={self.temperature} K is not possible"
+            raise InputError(explain(what, "it is absolute", "Give kelvin, e.g. 300"))
+
 
 def known_values(
     intensity: np.ndarray, error: np.ndarray | None, mask: np.ndarray | None = None

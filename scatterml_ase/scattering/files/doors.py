@@ -76,8 +76,14 @@ def read_sqw(
     told = Told(fixed_energy, temperature, units or {})
     found = _read(Path(path), told)
     if isinstance(found, DetectorMap):
-        return found.to_q(q)
-    return found if q is None else found.rebinned(q)
+        sqw = found.to_q(q)
+    else:
+        sqw = found if q is None else found.rebinned(q)
+    if q is not None and not sqw.mask.any():
+        what = f"Nothing was measured at |Q| from {sqw.q[0]:g} to {sqw.q[-1]:g} Å⁻¹"
+        why = f"{str(path)!r} knows no bin of q entirely"
+        raise InputError(explain(what, why, "Give edges within what was measured, or leave q out"))
+    return sqw
 
 
 def read_detectors(
@@ -122,8 +128,11 @@ def write_sqw(sqw: SqwMap | DetectorMap, path: str | Path, format: str | None = 
     Raises
     ------
     InputError
-        If the format is not known or cannot hold the map.
+        If the format is not known or cannot hold the map, or it is none.
     """
+    if not isinstance(sqw, SqwMap | DetectorMap):
+        what = f"{type(sqw).__name__} is no map of Q and E"
+        raise InputError(explain(what, "formats of spectrometers hold those", "Use its .save()"))
     path = Path(path)
     name = format or SUFFIXES.get(path.suffix.lower(), "")
     if name not in WRITTEN:

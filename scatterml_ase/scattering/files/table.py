@@ -85,6 +85,8 @@ def read(path: Path, told: Told) -> SqwMap:
     if error is None and "variance" in arrays:
         error = standard_deviation(arrays["variance"])
     saved = json.loads(table.saved) if table.saved is not None else {}
+    if saved and len(row) != len(q) * len(energy):
+        raise ValueError(f"it holds {len(row)} rows of {len(q) * len(energy)}")
     return measured_map(
         np.array(saved.pop("q", None) or edges_of(q, len(q))),
         np.array(saved.pop("energy_transfer", None) or edges_of(energy, len(energy))),

@@ -43,6 +43,15 @@ def test_half_a_file_is_explained(format, share, tmp_path):
         read_sqw(path)
 
 
+def test_a_table_that_ends_between_two_rows_is_noticed(tmp_path):
+    """Of ours all bins are listed: fewer are no map with unknown bins, but a file cut short."""
+    path = write_sqw(small(), tmp_path / "map.csv")
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:-5]), encoding="utf-8")
+    with pytest.raises(InputError, match="it holds 1126 rows of 1131"):
+        read_sqw(path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"hello\nworld\n", b"\x00\x01\x02" * 50, b"PK\x03\x04zip"]
 )
@@ -134,3 +143,25 @@ def test_points_on_no_grid_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text(text + "\n")
     with pytest.raises(InputError, match="lie on no grid"):
         read_sqw(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fixed_energy": -5.0}, "fixed_energy=-5.0 meV is no neutron energy"),
+        ({"temperature": -5.0}, "temperature=-5.0 K is not possible"),
+        ({"temperature": float("nan")}, "temperature=nan K is not possible"),
+        ({"q": [50.0, 60.0]}, "Nothing was measured at .* 50 to 60 Å⁻¹"),
+    ],
+)
+def test_impossible_wishes_are_explained(options, message, tmp_path):
+    for ending in (".npz", ".nxspe"):
+        path = write_sqw(small(), tmp_path / f"map{ending}")
+        with pytest.raises(InputError, match=message):
+            read_sqw(path, **options)
+
+
+def test_only_maps_are_written(tmp_path):
+    with pytest.raises(InputError, match=r"Crystal is no map.*Use its \.save"):
+        write_sqw(Crystal.from_atoms(bulk("Al")), tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
