@@ -27,6 +27,9 @@ _OWN = ("q", "energy_transfer", "intensity", "error", "mask")
 _EVEN = 1e-6
 """Of an axis Mantid keeps the ends and the number of bins only: they must be equally wide."""
 
+_PATH = "Path"
+"""Name of our axis; one that began with "[" or "Q_" would change its sign in Mantid where that is
+set to k_f − k_i."""
 _PER_EVENT = 2
 """Where Mantid says so of a histogram, it shows signal over number of events."""
 
@@ -62,7 +65,7 @@ def read(path: Path, told: Told) -> SqwMap:
     intensity, squared, mask = (_plane(x, q, energy, sizes) for x in (signal, variance, masked))
     q_edges = in_our_unit(axes[q].edges, axes[q].name, axes[q].unit, "wavevector", told.units)
     changes: dict[str, Any] = {}
-    if axes[q].name.startswith("["):
+    if axes[q].name.startswith("[") or axes[q].name == _PATH:
         changes = {"axis": "path", "distance": (q_edges[1:] + q_edges[:-1]) / 2}
     if np.isfinite(incident):
         changes["kinematics"] = {"geometry": "direct", "fixed_energy": incident}
@@ -87,8 +90,7 @@ def write(path: Path, sqw: SqwMap) -> None:
         If the bins of an axis are not equally wide.
     """
     plain = in_default_units(sqw)
-    # Names that begin with "[" or "Q_" change their sign where Mantid is set to k_f - k_i.
-    name = "|Q|" if plain.axis == "powder" else "Path"
+    name = "|Q|" if plain.axis == "powder" else _PATH
     axes = (
         _Axis(name, "Angstrom^-1", plain.q),
         _Axis("DeltaE", "meV", plain.energy_transfer),

@@ -104,6 +104,15 @@ def test_a_path_keeps_its_points(format, tmp_path):
     assert found.labels == sqw.labels
 
 
+def test_a_path_stays_one_in_programs_that_drop_what_they_do_not_know(tmp_path):
+    sqw = simulated(axis="path", distance=np.linspace(0.4, 4, 5))
+    path = write_sqw(sqw, tmp_path / "map.nxs", "mdhisto")
+    with h5py.File(path, "a") as file:
+        del file["MDHistoWorkspace/scatterml_ase"]
+        assert not file["MDHistoWorkspace/data/D0"].attrs["long_name"].startswith((b"[", b"Q_"))
+    assert read_sqw(path).axis == "path"
+
+
 def test_a_long_history_does_not_hide_the_table(tmp_path):
     sqw = simulated(provenance={"history": ["a step of the reduction"] * 5000})
     found = read_sqw(write_sqw(sqw, tmp_path / "map.csv"))
