@@ -120,6 +120,9 @@ class MeshLinewidths:
     def from_phono3py(cls, path: str | Path, temperature: float, rotations: np.ndarray) -> Self:
         """Read ``kappa-mXXX.hdf5``: widths are twice ``gamma``, which is in THz.
 
+        Scattering by isotopes is added where phono3py wrote it (``gamma_isotope``). Modes that it
+        did not calculate, with gamma 0, stay sharp.
+
         Parameters
         ----------
         path
@@ -171,6 +174,7 @@ def _read(path: Path) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarr
     try:
         with h5py.File(path, "r") as file:
             found: dict[str, Any] = {name: np.asarray(file[name][()]) for name in _NEEDED}
+            isotopes = np.asarray(file["gamma_isotope"][()]) if "gamma_isotope" in file else 0.0
     except (OSError, KeyError) as error:
         what = f"Cannot read line widths from {str(path)!r}"
         why = "it is missing, no HDF5 file, or has no " + ", ".join(_NEEDED)
@@ -181,6 +185,7 @@ def _read(path: Path) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarr
         why = f"mesh has shape {found['mesh'].shape}, gamma {gamma.shape}"
         raise InputError(explain(what, why, "Run phono3py with --mesh N1 N2 N3 on all grid points"))
     mesh = tuple(int(n) for n in found["mesh"])
+    gamma = gamma + isotopes  # at every temperature
     return mesh, found["qpoint"], gamma, np.atleast_1d(found["temperature"]).astype(float)
 
 

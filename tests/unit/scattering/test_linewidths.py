@@ -56,6 +56,15 @@ def test_every_point_of_the_mesh_has_the_full_width_of_its_star(
     np.testing.assert_allclose(evaluate(found, near + 3, frequencies), expected, rtol=1e-12)
 
 
+def test_scattering_by_isotopes_is_added(kappa, rotations):
+    """Phono3py keeps it apart, without temperature: both shorten the life of a phonon."""
+    before = MeshLinewidths.from_phono3py(kappa, 300.0, rotations)
+    with h5py.File(kappa, "a") as file:
+        file["gamma_isotope"] = np.full(file["gamma"].shape[1:], 0.1)
+    after = MeshLinewidths.from_phono3py(kappa, 300.0, rotations)
+    np.testing.assert_allclose(after.fwhm - before.fwhm, 0.2 * THZ_TO_MEV, rtol=1e-12)
+
+
 def test_one_width_and_one_for_each_branch():
     frequencies = np.ones((3, 2))
     np.testing.assert_array_equal(evaluate(0.5, np.zeros((3, 3)), frequencies), 0.5)
