@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from scatterml_ase.results.crystal import Crystal
 
 NOT_INCLUDED = "magnetic scattering not included"
-_MAGNETIC = frozenset({*range(24, 29), *range(58, 71)})
-"""Cr to Ni and Ce to Yb: elements whose crystals mostly have moments, ordered or not."""
+_MAGNETIC = frozenset({*range(24, 29), *range(58, 71), *range(92, 99)})
+"""Cr to Ni, Ce to Yb and U to Cf: elements whose crystals mostly have moments, ordered or not."""
 
 
 def describe_magnetism(crystal: Crystal) -> dict[str, Any]:
     """Return what belongs in the provenance of neutron scattering; nothing if nothing is magnetic.
 
-    A crystal may be magnetic if its atoms have moments, or are of Cr to Ni or Ce to Yb.
+    A crystal may be magnetic if its atoms have moments, or are of Cr to Ni, Ce to Yb or U to Cf.
     """
     if crystal.magnetic_moments is None and _MAGNETIC.isdisjoint(crystal.numbers.tolist()):
         return {}

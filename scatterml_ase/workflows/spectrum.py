@@ -277,7 +277,8 @@ def _observe(
         "sound_velocities": describe.describe_sound(
             force_constants, describe.sound_directions(force_constants.crystal.to_atoms())
         ),
-        "supercell_atoms": _supercell_atoms(force_constants),
+        "supercell_atoms": describe.supercell_atoms(force_constants),
+        **describe.describe_magnetism(maps),
         "options": asdict(options),
         "wall_time": {**times, "total": round(sum(times.values()), 3)},
         "units": describe.UNITS,
@@ -298,10 +299,3 @@ def mesh_for(force_constants: ForceConstants, spacing: float) -> tuple[int, int,
     lengths = np.linalg.norm(force_constants.crystal.to("angstrom").reciprocal_cell, axis=1)
     n1, n2, n3 = np.maximum(1, np.ceil(lengths / spacing - 1e-6)).astype(int).tolist()
     return n1, n2, n3
-
-
-def _supercell_atoms(force_constants: ForceConstants) -> int | None:
-    matrix = force_constants.supercell_matrix
-    if matrix is None:
-        return None
-    return round(abs(np.linalg.det(matrix))) * len(force_constants.crystal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from scatterml_ase.units import EV_PER_ANGSTROM3_TO_GPA
 if TYPE_CHECKING:
     from scatterml_ase.results.force_constants import ForceConstants
     from scatterml_ase.results.modes import PhononModes
+    from scatterml_ase.results.sqw import SqwMap
     from scatterml_ase.results.thermal import ThermalProperties
 
 # A mode below this (meV) is an instability; above it, rounding and Fourier interpolation.
@@ -113,6 +114,20 @@ def describe_sound(force_constants: ForceConstants, directions: Mapping[str, Any
     """Return the three sound velocities (m/s, ascending) along each named direction."""
     velocities = force_constants.sound_velocities(np.array(list(directions.values())))
     return {name: row.tolist() for name, row in zip(directions, velocities, strict=True)}
+
+
+def supercell_atoms(force_constants: ForceConstants) -> int | None:
+    """Return how many atoms the supercell of force constants has; None if there is none."""
+    matrix = force_constants.supercell_matrix
+    if matrix is None:
+        return None
+    return round(abs(np.linalg.det(matrix))) * len(force_constants.crystal)
+
+
+def describe_magnetism(maps: Sequence[SqwMap]) -> dict[str, str]:
+    """Return what is told of magnetic scattering; nothing where nothing is magnetic."""
+    told = [sqw.provenance["magnetism"] for sqw in maps if "magnetism" in sqw.provenance]
+    return {"magnetism": told[0]} if told else {}
 
 
 def sound_directions(atoms: Atoms) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         *_phonon_rows(summary),
         *_thermal_rows(summary["thermal"]),
         *_sound_rows(summary["sound_velocities"]),
+        *([("magnetism", summary["magnetism"])] if "magnetism" in summary else []),
         *_time_rows(summary["wall_time"]),
     ]
     width = max(len(name) for name, _ in rows)

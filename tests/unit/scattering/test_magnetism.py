@@ -24,7 +24,7 @@ def test_a_crystal_remembers_moments():
     assert Crystal.from_atoms(atoms).magnetic_moments is None
 
 
-@pytest.mark.parametrize("element", ["Cr", "Mn", "Fe", "Co", "Ni", "Ce", "Gd", "Yb"])
+@pytest.mark.parametrize("element", ["Cr", "Mn", "Fe", "Co", "Ni", "Ce", "Gd", "Yb", "U"])
 def test_magnetic_elements_are_told_of_without_alarm(element):
     crystal = Crystal.from_atoms(bulk(element, "fcc", a=4.0))
     quiet = Crystal(**{**vars(crystal), "magnetic_moments": None})

@@ -49,6 +49,17 @@ def test_the_summary_has_every_number_a_user_looks_for(copper):
     )
 
 
+def test_magnetism_that_is_left_out_is_told_where_it_may_be(copper):
+    options = SpectrumOptions(mesh_spacing=0.6, q_max=2.0, tolerance=0.8)
+    nickel = bulk("Ni", a=3.48)
+    nickel.set_initial_magnetic_moments(None)
+    result = spectrum(nickel, EMT(), options)
+    assert result.summary["magnetism"] == "magnetic scattering not included"
+    assert "magnetic scattering not included" in summary_table(result.summary)
+    assert "magnetism" not in copper.summary
+    assert "magnet" not in summary_table(copper.summary)
+
+
 def test_there_is_one_map_per_temperature(copper):
     assert [sqw.temperature for sqw in copper.sqw] == [0.0, 300.0]
     assert copper.sqw[0].q[-1] == 3.0
