@@ -16,7 +16,9 @@ _ResultT = TypeVar("_ResultT", bound=Result)
 _AVERAGED = ("intensity", "parts", "total", "partial")
 _SCALARS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "relative_error": max,
+    "points": sum,
     "wavevectors": sum,
+    "imaginary_modes": sum,
     "imaginary_share": lambda shares: sum(shares) / len(shares),
 }
 _SAME = 1e-6
@@ -32,7 +34,7 @@ def mean_and_spread(results: Sequence[_ResultT]) -> _ResultT:
     ----------
     results
         Two or more of one class that has an ``error``: :class:`~scatterml_ase.SqwMap`,
-        ``SqwCut`` or :class:`~scatterml_ase.PhononDOS`.
+        ``SqwCut``, :class:`~scatterml_ase.SqwPlane` or :class:`~scatterml_ase.PhononDOS`.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def _check_kind(results: Sequence[_ResultT]) -> _ResultT:
     if len(kinds) > 1 or not hasattr(first, "error"):
         what = f"{', '.join(sorted(kinds))} cannot be averaged"
         why = "results of one class are, that has an error"
-        raise InputError(explain(what, why, "Give maps, cuts, or densities of states"))
+        raise InputError(explain(what, why, "Give maps, cuts, planes, or densities of states"))
     for name in ("units", "scale", "part_names", "ki_over_kf"):
         if any(getattr(one, name, None) != getattr(first, name, None) for one in results):
             what = f"The results have different {name}"

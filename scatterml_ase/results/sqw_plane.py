@@ -43,6 +43,9 @@ class SqwPlane(Result):
         Edges of the energy bins in meV, shape (energy + 1,).
     intensity
         Mean over each bin, shape (energy, x, y), in mbarn sr⁻¹ meV⁻¹ per atom (see ``scale``).
+    error
+        One standard deviation of each bin, of the shape of the intensity; None: not known. What an
+        :class:`~scatterml_ase.Ensemble` of potentials gives.
     mask
         True where calculated and, with an instrument, reached; None: where the intensity is finite.
     thickness
@@ -68,6 +71,7 @@ class SqwPlane(Result):
     y: np.ndarray = array("y+1", unit="r.l.u.")
     energy_transfer: np.ndarray = array("energy+1", unit="{energy}")
     intensity: np.ndarray = array("energy", "x", "y", unit="mbarn/sr/{energy}")
+    error: np.ndarray | None = array("energy", "x", "y", unit="mbarn/sr/{energy}", default=None)
     mask: np.ndarray = array("energy", "x", "y", default=None)
     thickness: float = 0.0
     temperature: float = float("nan")
@@ -132,7 +136,8 @@ class SqwPlane(Result):
     def per(self, scale: Scale) -> Self:
         """Return the same plane per ``"atom"``, ``"formula_unit"`` or primitive ``"cell"``."""
         factor = scale_factor(self.scale, scale, self.crystal)
-        return replace(self, intensity=self.intensity * factor, scale=scale)
+        error = None if self.error is None else self.error * factor
+        return replace(self, intensity=self.intensity * factor, error=error, scale=scale)
 
     def at(self, energy: float) -> Self:
         """Return the slice whose energy bin holds ``energy``, in the unit of the plane.
@@ -154,6 +159,7 @@ class SqwPlane(Result):
             self,
             energy_transfer=edges[k : k + 2],
             intensity=self.intensity[k : k + 1],
+            error=None if self.error is None else self.error[k : k + 1],
             mask=self.mask[k : k + 1],
         )
 

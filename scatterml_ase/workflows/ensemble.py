@@ -169,4 +169,6 @@ def _on_bins_of(analyzer: Any, result: Any) -> Any:
     free = is_dataclass(analyzer) and "energy_edges" in {item.name for item in fields(analyzer)}
     if not free or analyzer.energy_edges is not None:
         return analyzer
+    if getattr(analyzer, "energy", None) is not None:  # the one slice of a plane
+        return analyzer
     return replace(analyzer, energy_edges=result.energy_transfer)
