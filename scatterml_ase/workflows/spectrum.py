@@ -262,11 +262,11 @@ def _observe(
         dos = phonon_dos(modes)
         thermal = force_constants.thermal(np.array(options.temperature), modes)
         stability = describe.describe_stability(modes)
-    maps = []
     with stage("scattering", "powder S(|Q|,E)", times):
-        for temperature in options.temperature:
-            analyzer = _scattering(options, float(temperature), stability, progress=progress)
-            maps.append(analyzer(force_constants))
+        maps = [
+            _scattering(options, kelvin, stability, progress=progress)(force_constants)
+            for kelvin in options.temperature
+        ]
     summary = {
         **describe.provenance(),
         "structure": describe.describe_structure(atoms),
