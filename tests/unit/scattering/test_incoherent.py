@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from scatterml_ase import IncoherentScattering, SqwMap
+from scatterml_ase import IncoherentScattering, Instrument, SqwMap
 from scatterml_ase.errors import InputError, StabilityWarning
 from scatterml_ase.physics import multiphonon
 from scatterml_ase.physics.lengths import incoherent_cross_sections, nuclide
@@ -271,7 +271,8 @@ def test_the_contract_and_files(hydride, tmp_path):
 
 @pytest.fixture
 def parted(hydride):
-    return IncoherentScattering(300.0, instrument="ARCS", incident_energy=400.0)(hydride)
+    arcs = Instrument.load("ARCS", chopper_frequency=480)
+    return IncoherentScattering(300.0, instrument=arcs, incident_energy=400.0)(hydride)
 
 
 @pytest.mark.parametrize(
