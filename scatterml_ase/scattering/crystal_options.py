@@ -15,6 +15,7 @@ from scatterml_ase.scattering import linewidths, view
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.linewidths import Linewidths
 from scatterml_ase.scattering.probe import ProbeName
+from scatterml_ase.scattering.q_resolution import QResolution, QWidth
 from scatterml_ase.scattering.reach import Reach
 from scatterml_ase.scattering.scatterer import Scatterer
 from scatterml_ase.scattering.view import highest_mode
@@ -40,12 +41,39 @@ class Prepared(NamedTuple):
         Bins and resolution.
     reach
         What is measured.
+    resolution
+        In Q; None: points are exact.
     """
 
     scatterer: Scatterer
     transformation: np.ndarray
     energies: view.EnergyView
     reach: Reach
+    resolution: QResolution | None
+
+    @property
+    def samples(self) -> int:
+        """How many points :meth:`around` returns for one."""
+        return 1 if self.resolution is None else self.resolution.samples
+
+    def around(self, hkl: np.ndarray) -> np.ndarray:
+        """Return the points that stand for each one with the resolution in Q around it.
+
+        Parameters
+        ----------
+        hkl
+            In r.l.u. of the primitive cell, shape (points, members, 3).
+
+        Returns
+        -------
+        np.ndarray
+            Likewise, shape (points, more members, 3).
+        """
+        if self.resolution is None:
+            return hkl
+        crystal = self.scatterer.force_constants.crystal.to("angstrom")
+        spread = self.resolution.around(hkl @ crystal.reciprocal_cell) @ crystal.cell.T
+        return spread.reshape(len(hkl), -1, 3) / (2 * np.pi)
 
     def cartesian(self, hkl: np.ndarray) -> np.ndarray:
         """Return Q in Å⁻¹ of (h k l) in the r.l.u. that are used, shape (..., 3)."""
@@ -69,6 +97,11 @@ class CrystalOptions:
     energy_fwhm
         Full width at half maximum in meV of the resolution, if there is no instrument; None: 2 %
         of the highest mode, or none where ``linewidths`` are given.
+    q_fwhm
+        Full width at half maximum in Å⁻¹ of the resolution in Q: in all directions, or two, along
+        Q and across it; None: none, with an instrument too.
+    q_samples
+        How many points stand for that resolution, an even number.
     linewidths
         FWHM in meV of the modes themselves, which then are damped harmonic oscillators: see
         :data:`~scatterml_ase.scattering.linewidths.Linewidths`.
@@ -103,6 +136,8 @@ class CrystalOptions:
     cell: str | Sequence[Sequence[float]] | np.ndarray = field(default="conventional", kw_only=True)
     energy_edges: Sequence[float] | np.ndarray | None = field(default=None, kw_only=True)
     energy_fwhm: float | None = field(default=None, kw_only=True)
+    q_fwhm: QWidth | None = field(default=None, kw_only=True)
+    q_samples: int = field(default=64, kw_only=True)
     linewidths: Linewidths | None = field(default=None, kw_only=True)
     instrument: Instrument | str | None = field(default=None, kw_only=True)
     incident_energy: float | None = field(default=None, kw_only=True)
@@ -151,7 +186,10 @@ class CrystalOptions:
             sharp = reach.instrument is not None or self.linewidths is not None
             fwhm = 0.0 if sharp else _DEFAULT_WIDTH * highest_mode(force_constants)
         widths = view.energy_widths(reach.instrument, reach.fixed_energy, fwhm)
-        return Prepared(scatterer, transformation, view.EnergyView.make(edges, widths), reach)
+        energies = view.EnergyView.make(edges, widths)
+        return Prepared(
+            scatterer, transformation, energies, reach, QResolution.of(self.q_fwhm, self.q_samples)
+        )
 
     def options(self, reach: Reach) -> dict[str, Any]:
         """Return the options as plain values for provenance."""

@@ -86,10 +86,10 @@ class GridScattering(CrystalOptions):
         with (
             atomic_write(path) as temporary,
             GridFile(temporary, edges, axes) as file,
-            tqdm(total=int(np.prod([len(x) - 1 for x in bins])), desc="grid", unit=" Q",
-                 disable=not self.progress) as bar,
+            tqdm(total=prepared.samples * int(np.prod([len(x) - 1 for x in bins])), desc="grid",
+                 unit=" Q", disable=not self.progress) as bar,
         ):  # fmt: skip
-            for part in self._slabs(edges):
+            for part in self._slabs(edges, prepared.samples):
                 layers = (bins[2][part.start : part.stop + 1], bins[1], bins[0])
                 hkl = grid_points(origin, axes[::-1], layers)  # x runs fastest
                 density, known = self._slab(prepared, hkl, counts, bar)
@@ -116,10 +116,10 @@ class GridScattering(CrystalOptions):
         )
         return view.default_energy_edges(view.highest_mode(force_constants), largest, smooth=True)
 
-    def _slabs(self, edges: tuple[np.ndarray, ...]) -> Iterator[slice]:
+    def _slabs(self, edges: tuple[np.ndarray, ...], samples: int) -> Iterator[slice]:
         """Cut the bins along z into slabs that fit into the memory."""
         x, y, z, energy = (len(values) - 1 for values in edges)
-        layer = x * y * (40 * energy + 400)  # bytes
+        layer = x * y * (40 * energy + 400 * samples)  # bytes
         thick = int((self.memory * _GIBIBYTE - _FIXED) // layer) if self.memory > 0 else 0
         if thick < 1:
             needed = (layer + _FIXED) / _GIBIBYTE
@@ -138,15 +138,15 @@ class GridScattering(CrystalOptions):
         wanted = np.asarray(known.any(axis=1))
         found = point_spectra(
             prepared.scatterer,
-            unit_cell.to_primitive(hkl, prepared.transformation),
+            prepared.around(unit_cell.to_primitive(hkl, prepared.transformation)[:, None]),
             prepared.energies,
             widths=self.linewidths,
             symmetry=self.symmetry,
             wanted=wanted,
             progress=bar.update,
         )
-        count = int(wanted.sum())
-        bar.update(len(hkl) - count)
+        count = int(wanted.sum()) * prepared.samples
+        bar.update(len(hkl) * prepared.samples - count)
         counts["points"] += count
         counts["wavevectors"] += found.wavevectors
         counts["imaginary_modes"] += found.imaginary_modes

@@ -62,7 +62,7 @@ def evaluate(widths: Linewidths, hkl: np.ndarray, frequencies: np.ndarray) -> np
 
 
 def check_not_by_point(widths: Linewidths | None) -> None:
-    """Refuse widths for each point: of planes and grids points are taken in an order of our own.
+    """Refuse widths for each point where points are taken in an order of our own.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def check_not_by_point(widths: Linewidths | None) -> None:
     """
     if widths is None or callable(widths) or np.ndim(widths) < 2:
         return
-    what = f"linewidths of shape {np.shape(widths)} cannot be used for planes and grids"
+    what = f"linewidths of shape {np.shape(widths)} cannot be used for planes, grids or q_fwhm"
     why = "their points are many, and equivalent ones are solved once"
     raise InputError(explain(what, why, "Give a function of (q, energy), or one for each branch"))
 

@@ -17,7 +17,9 @@ from scatterml_ase.scattering import linewidths, mode_histogram, view
 from scatterml_ase.scattering.instruments import Instrument
 from scatterml_ase.scattering.linewidths import Linewidths
 from scatterml_ase.scattering.one_phonon import StructureFactors, structure_factors
+from scatterml_ase.scattering.point_spectra import PointSpectra, point_spectra
 from scatterml_ase.scattering.probe import ProbeName, neutrons_only
+from scatterml_ase.scattering.q_resolution import QResolution, QWidth
 from scatterml_ase.scattering.scatterer import Scatterer, warn_of_imaginary_modes
 
 if TYPE_CHECKING:
@@ -69,6 +71,11 @@ class PathScattering:
     linewidths
         FWHM in meV of the modes themselves, which then are damped harmonic oscillators: see
         :data:`~scatterml_ase.scattering.linewidths.Linewidths`.
+    q_fwhm
+        Full width at half maximum in Å⁻¹ of the resolution in Q: in all directions, or two, along
+        Q and across it; None: none, with an instrument too.
+    q_samples
+        How many points stand for that resolution, an even number.
     """
 
     temperature: float = 300.0
@@ -85,6 +92,8 @@ class PathScattering:
     ions: Ions | None = None
     cell: str | Sequence[Sequence[float]] | np.ndarray = "primitive"
     linewidths: Linewidths | None = None
+    q_fwhm: QWidth | None = None
+    q_samples: int = 64
 
     def __call__(self, force_constants: ForceConstants) -> SqwMap:
         """Return S(Q, E) of the crystal along the path.
@@ -117,11 +126,8 @@ class PathScattering:
         factors = structure_factors(scatterer, hkl, reduced=True, q_direction=line.directions)
         warn_of_imaginary_modes(factors.imaginary_share, stacklevel=4)
         energies = self._energies(factors, instrument, fixed_energy)
-        widths = None
-        if self.linewidths is not None:
-            widths = linewidths.evaluate(self.linewidths, hkl, factors.frequencies)
-        density = mode_histogram.density(factors, energies, widths, scatterer.temperature)
-        mask = ~mode_histogram.left_out(factors, energies.edges)
+        found = self._spectra(scatterer, hkl, factors, energies)
+        mask = ~found.left_out
         if instrument is not None and fixed_energy is not None:
             lengths = np.linalg.norm(factors.Q, axis=1)
             centres = (energies.edges[1:] + energies.edges[:-1]) / 2
@@ -132,16 +138,43 @@ class PathScattering:
             crystal=force_constants.crystal,
             q=bin_edges(line.distance),
             energy_transfer=energies.edges,
-            intensity=density,
+            intensity=found.density,
             mask=mask,
             distance=line.distance,
             q_reduced=hkl,
             temperature=scatterer.temperature,
             axis="path",
             labels=line.labels,
-            wavevectors=len(hkl),
+            wavevectors=found.wavevectors,
             imaginary_share=factors.imaginary_share,
             provenance={**scatterer.provenance(), "path": self._options(instrument)},
+        )
+
+    def _spectra(
+        self,
+        scatterer: Scatterer,
+        hkl: np.ndarray,
+        factors: StructureFactors,
+        energies: view.EnergyView,
+    ) -> PointSpectra:
+        """Return the spectra of points on the path, or of what the resolution in Q makes of them.
+
+        ``factors`` are those of the points themselves, shape (points, modes).
+        """
+        resolution = QResolution.of(self.q_fwhm, self.q_samples)
+        if resolution is not None:
+            linewidths.check_not_by_point(self.linewidths)
+            cell = scatterer.force_constants.crystal.to("angstrom").cell
+            around = resolution.around(factors.Q) @ cell.T / (2 * np.pi)
+            return point_spectra(scatterer, around, energies, widths=self.linewidths)
+        widths = None
+        if self.linewidths is not None:
+            widths = linewidths.evaluate(self.linewidths, hkl, factors.frequencies)
+        return PointSpectra(
+            mode_histogram.density(factors, energies, widths, scatterer.temperature),
+            mode_histogram.left_out(factors, energies.edges),
+            len(hkl),
+            round(factors.imaginary_share * factors.frequencies.size),
         )
 
     def _segments(

@@ -85,23 +85,22 @@ class PlaneScattering(CrystalOptions):
         prepared = self.prepare(force_constants, edges, axes)
         shape = (len(edges) - 1, len(x) - 1, len(y) - 1)
         mask = self._reached(prepared, (origin, axes), (x, y))
-        points = self._points(prepared, (origin, axes), (x, y))
-        wanted = mask.any(axis=1).repeat(points.shape[1])
-        count = int(wanted.sum())
+        points = prepared.around(self._points(prepared, (origin, axes), (x, y)))
+        wanted = np.asarray(mask.any(axis=1))
+        count = int(wanted.sum()) * points.shape[1]
         with tqdm(total=count, desc="plane", unit=" Q", disable=not self.progress) as bar:
             found = point_spectra(
                 prepared.scatterer,
-                points.reshape(-1, 3),
+                points,
                 prepared.energies,
                 widths=self.linewidths,
                 symmetry=self.symmetry,
                 wanted=wanted,
                 progress=bar.update,
             )
-        samples = (*points.shape[:2], shape[0])
         share = found.imaginary_modes / (count * 3 * prepared.scatterer.atoms)
         warn_of_imaginary_modes(share, stacklevel=4)
-        mask &= ~found.left_out.reshape(samples).any(axis=1)
+        mask &= ~found.left_out
         return SqwPlane(
             crystal=force_constants.crystal,
             transformation=prepared.transformation,
@@ -111,7 +110,7 @@ class PlaneScattering(CrystalOptions):
             x=x,
             y=y,
             energy_transfer=edges,
-            intensity=found.density.reshape(samples).mean(axis=1).T.reshape(shape),
+            intensity=found.density.T.reshape(shape),
             mask=mask.T.reshape(shape),
             thickness=float(self.thickness),
             temperature=prepared.scatterer.temperature,

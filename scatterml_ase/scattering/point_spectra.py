@@ -21,14 +21,14 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, eq=False)
 class PointSpectra:
-    """What single scattering vectors scatter.
+    """What groups of scattering vectors scatter in the mean.
 
     Parameters
     ----------
     density
-        In mbarn/sr/meV per atom, shape (points, energy).
+        In mbarn/sr/meV per atom, shape (groups, energy).
     left_out
-        True where modes without energy are missing, shape (points, energy).
+        True where modes without energy are missing, shape (groups, energy).
     wavevectors
         How many wavevectors were solved.
     imaginary_modes
@@ -51,14 +51,14 @@ def point_spectra(
     wanted: np.ndarray | None = None,
     progress: Progress = lambda points: None,
 ) -> PointSpectra:
-    """Return S(Q, E) at scattering vectors, exactly there.
+    """Return the mean of S(Q, E) over groups of scattering vectors, exactly there.
 
     Parameters
     ----------
     scatterer
         The crystal.
     hkl
-        Shape (points, 3), reciprocal-lattice units of the primitive cell.
+        Shape (groups, members, 3), reciprocal-lattice units of the primitive cell.
     energies
         Bins and resolution.
     widths
@@ -66,14 +66,15 @@ def point_spectra(
     symmetry
         Whether equivalent wavevectors are solved once.
     wanted
-        Which points to calculate, shape (points,); others stay zero. None: all.
+        Which groups to calculate, shape (groups,); others stay zero. None: all.
     progress
         Told the number of points each time some are done.
     """
     density = np.zeros((len(hkl), len(energies.edges) - 1))
     missing = np.zeros(density.shape, dtype=bool)
-    places = np.arange(len(hkl)) if wanted is None else np.flatnonzero(wanted)
-    hkl = hkl[places]
+    chosen = np.arange(len(hkl)) if wanted is None else np.flatnonzero(wanted)
+    members = hkl.shape[1]
+    groups, hkl = chosen.repeat(members), hkl[chosen].reshape(-1, 3)
     folded = fold(
         hkl,
         _rotations(scatterer) if symmetry else None,
@@ -86,8 +87,8 @@ def point_spectra(
         if widths is not None:
             fwhm = linewidths.evaluate(widths, hkl[rows], factors.frequencies)
         spectra = mode_histogram.density(factors, energies, fwhm, scatterer.temperature)
-        density[places[rows]] = spectra
-        missing[places[rows]] = mode_histogram.left_out(factors, energies.edges)
+        np.add.at(density, groups[rows], spectra / members)
+        np.logical_or.at(missing, groups[rows], mode_histogram.left_out(factors, energies.edges))
         imaginary += factors.imaginary_share * factors.frequencies.size
         progress(len(rows))
     return PointSpectra(density, missing, len(folded.q_reduced), round(imaginary))

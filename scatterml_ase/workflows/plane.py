@@ -46,6 +46,8 @@ class PlaneOptions:
     energy_fwhm
         Full width at half maximum in meV of the resolution where there is no instrument; by
         default 2 % of the highest phonon energy.
+    q_fwhm
+        Full width at half maximum in 1/Å of the resolution in Q; by default none.
     linewidths
         Full width at half maximum in meV of all modes, as damped harmonic oscillators.
     """
@@ -64,6 +66,7 @@ class PlaneOptions:
     incident_energy: float | None = None
     psi: tuple[float, float] | None = None
     energy_fwhm: float | None = None
+    q_fwhm: float | None = None
     linewidths: float | None = None
 
 

@@ -12,6 +12,7 @@ from scipy.special import ndtr
 from scatterml_ase.errors import InputError, StabilityWarning
 from scatterml_ase.physics import unit_cell
 from scatterml_ase.physics.broadening import SIGMA_TO_FWHM
+from scatterml_ase.physics.gaussian_points import gaussian_points
 from scatterml_ase.physics.orientation import Orientation
 from scatterml_ase.physics.star_folding import fold
 from scatterml_ase.results.sqw_grid import SqwGrid
@@ -342,6 +343,9 @@ def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
         ({"samples": (1, 1, np.nan)}, "cannot be taken"),
         ({"samples": 5}, "cannot be taken"),
         ({"thickness": -1.0}, "no thickness"),
+        ({"q_fwhm": -0.1}, "q_fwhm=-0.1 is no width"),
+        ({"q_fwhm": (0.1, 0.1, 0.1)}, "is no width"),
+        ({"q_fwhm": 0.1, "q_samples": 9}, "q_samples=9"),
         ({"cell": "cubic"}, "not known"),
         ({"psi": (0, 90)}, "without an instrument"),
         ({"orientation": ((1, 0, 0), (0, 1, 0))}, "without psi"),
@@ -382,3 +386,70 @@ def test_what_cannot_become_or_be_a_grid_is_explained(zincblende, tmp_path):
         grid.plane("energy", (0, 1), (0, 1))
     with pytest.raises(InputError, match="No bin of z lies in"):
         grid.plane("z", (5, 6), (0, 10))
+
+
+def test_resolution_in_q_is_a_gaussian_mean(zincblende):
+    """The mean over Gaussian weights on a fine lattice of points around Q, along a path."""
+    line = PathScattering(300.0, path=[[0.2, 0.1, 0.3], [0.5, 0.3, 0.2]], points=3, zone=(2, 1, 1),
+                          energy_edges=np.arange(5.0, 130.0, 2.5), energy_fwhm=6.0)  # fmt: skip
+    along, across = 0.10, 0.16
+    found = replace(line, q_fwhm=(along, across), q_samples=256)(zincblende)
+    exact = line(zincblende)
+    reciprocal = zincblende.crystal.reciprocal_cell
+    steps = np.linspace(-3, 3, 13)
+    lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    weights = np.exp(-(lattice**2).sum(axis=1) / 2)
+    sigma = np.array([along, across, across]) / SIGMA_TO_FWHM
+    edges = exact.energy_transfer
+    expected = np.empty_like(exact.intensity)
+    for row, hkl in enumerate(exact.q_reduced):
+        Q = hkl @ reciprocal
+        frame = np.linalg.qr(np.stack([Q, [1, 0, 0], [0, 1, 0]], axis=1))[0].T
+        modes = one_phonon(zincblende, Q + (lattice * sigma) @ frame, 300.0)
+        shares = np.diff(ndtr((edges - modes.frequencies[..., None]) * SIGMA_TO_FWHM / 6.0))
+        density = np.einsum("qm,qme->qe", modes.loss, shares) / 2.5
+        expected[row] = weights @ density / weights.sum()
+    size = expected.sum()
+    assert np.abs(found.intensity - expected).sum() < 0.02 * size
+    assert np.abs(exact.intensity - expected).sum() > 0.1 * size  # it does something
+
+
+def test_points_of_a_gaussian_have_its_moments():
+    for pairs in (4, 32):
+        points = gaussian_points(pairs)
+        assert points.shape == (2 * pairs, 3)
+        np.testing.assert_allclose(points.mean(axis=0), 0.0, atol=1e-12)
+        np.testing.assert_allclose(points.T @ points / len(points), np.eye(3), atol=1e-12)
+        for row in np.eye(3):  # on every axis all are different
+            assert np.diff(np.sort(points @ row)).min() > 1e-6
+
+
+def test_resolution_in_q_is_that_of_the_point_in_planes_grids_and_paths(zincblende, tmp_path):
+    """The same Q has the same spectrum in each, with little width that of the point."""
+    options = {"q_fwhm": (0.05, 0.1), "q_samples": 16, "energy_fwhm": 4.0}
+    plane = replace(PLANE, bins=(4, 1), ranges=((-2, 2), (0, 1)), **options)(zincblende)
+    assert plane.points == 4 * 16
+    ends = plane.hkl[[0, -1], 0]
+    path = PathScattering(300.0, path=ends, points=4, energy_edges=ENERGIES, cell="conventional",
+                          **options)(zincblende)  # fmt: skip
+    np.testing.assert_allclose(path.intensity, plane.intensity[:, :, 0].T, rtol=1e-9)
+    grid = replace(GRID, axes=((1, 1, 0), (0, 0, 1), (1, 0, 0)), bins=(4, 1, 1),
+                   ranges=((-2, 2), (0, 1), (-1, 1)), **options)  # fmt: skip
+    written = grid.write(zincblende, tmp_path / "grid.nxs")
+    np.testing.assert_allclose(written[:, :, 0].transpose(2, 0, 1), plane.intensity, rtol=1e-9)
+    sharp = replace(PLANE, bins=(4, 1), ranges=((-2, 2), (0, 1)), energy_fwhm=4.0)
+    nearly = replace(sharp, q_fwhm=1e-6)(zincblende)
+    np.testing.assert_allclose(nearly.intensity, sharp(zincblende).intensity, rtol=1e-4, atol=1e-9)
+
+
+def test_resolution_in_q_turns_with_the_crystal(zincblende):
+    turn = Rotation.from_rotvec([0.3, -0.5, 0.9]).as_matrix()
+    crystal = zincblende.crystal
+    turned = replace(
+        zincblende,
+        crystal=replace(crystal, cell=crystal.cell @ turn.T),
+        blocks=turn @ zincblende.blocks @ turn.T,
+    )
+    options = {"q_fwhm": (0.08, 0.03), "energy_fwhm": 8.0, "q_samples": 512, "bins": (3, 4)}
+    one, two = (replace(PLANE, **options)(each).intensity for each in (zincblende, turned))
+    assert np.nanmax(np.abs(one - two)) < 0.03 * np.nanmax(one)
