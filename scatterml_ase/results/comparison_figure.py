@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scatterml_ase.results.sqw import SqwMap
     from scatterml_ase.results.sqw_comparison import SqwComparison
 
+_ROW = 0.075
+"""Height of a line of the legend, over that of the axes."""
 _LIMIT = 5.0
 """Standard deviations at the ends of the colours of a difference."""
 
@@ -55,10 +57,14 @@ def draw_spectra(
         linestyle="--",
         label="background",
     )
-    low, high = np.nanmin(measured.intensity), np.nanmax(measured.intensity)
-    ax.set_ylim(min(0.0, low) - 0.02 * (high - low), high + 0.08 * (high - low))
+    known = np.isfinite(measured.intensity)
+    curves = [measured.intensity, fitted.intensity, comparison.background]
+    values = [curve[known] for curve in (*curves, *(cut.intensity for cut in components.values()))]
+    low, high = min(0.0, np.nanmin(values)), np.nanmax(values)
+    room = 0.05 + _ROW * (len(components) + 3)  # for the legend, above all that is drawn
+    ax.set_ylim(low - 0.02 * (high - low), high + room * (high - low))
     ax.set_xlim(_span(comparison.energy_transfer, comparison.mask, 1))
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, fontsize="small", loc="upper right")
     ax.set_title(_agreement(comparison), fontsize="medium")
     return ax
 

@@ -177,6 +177,10 @@ def test_pictures(tmp_path):
     assert "χ²" in ax.get_title()
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert sorted(names) == ["250 × simulated + background", "background", "measured"]
+    low, high = ax.get_ylim()
+    for line in ax.get_lines():  # a fitted background may be negative
+        drawn = np.asarray(line.get_ydata(), dtype=float)
+        assert low < np.nanmin(drawn) <= np.nanmax(drawn) < high
     figure = found.plot_maps()
     assert [a.get_title() for a in figure.axes[:2]] == ["Measured", "Fitted"]
     figure.savefig(tmp_path / "maps.png")
