@@ -34,7 +34,7 @@ class Terminal:
 
 
 def set_up_messages(*, quiet: bool) -> None:
-    """Send log lines and warnings to stderr, one plain line each; when quiet, none."""
+    """Send log lines and warnings to stderr, one plain line each, once; when quiet, none."""
     logger = logging.getLogger("scatterml_ase")
     for handler in list(logger.handlers):
         if handler.get_name() == "cli":
@@ -48,7 +48,14 @@ def set_up_messages(*, quiet: bool) -> None:
         logger.getChild(room).setLevel(logging.ERROR if quiet else logging.INFO)
     if quiet:
         warnings.simplefilter("ignore")
-    warnings.showwarning = _show_warning
+    shown: set[str] = set()
+
+    def show_once(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in shown:  # several steps of a command may find the same
+            shown.add(str(message))
+            _write_line(f"Warning: {message}")
+
+    warnings.showwarning = show_once
 
 
 class _Lines(logging.Handler):
@@ -57,10 +64,6 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         _write_line(self.format(record))
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    _write_line(f"Warning: {message}")
 
 
 def _write_line(text: str) -> None:

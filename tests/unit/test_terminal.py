@@ -35,6 +35,14 @@ def test_messages_do_not_run_into_a_progress_bar(capsys):
     assert "Warning: too hot" in shown
 
 
+def test_a_warning_is_shown_once(capsys):
+    """Options are checked before the work and used in it: both may find the same."""
+    set_up_messages(quiet=False)
+    for text in ("too hot", "too hot", "too cold"):
+        warnings.warn(text, UserWarning, stacklevel=1)
+    assert capsys.readouterr().err.split("\n")[:2] == ["Warning: too hot", "Warning: too cold"]
+
+
 def test_quiet_commands_say_nothing_but_errors(capsys):
     set_up_messages(quiet=True)
     logging.getLogger("scatterml_ase.training").info("epoch 0")
