@@ -79,7 +79,7 @@ def _term(coefficient: float, letter: str) -> str:
 
 def _title(plane: SqwPlane) -> str:
     low, high = plane.energy_transfer
-    text = f"{low:.4g} … {high:.4g} {unit_label(plane.units['energy'])}"
+    text = f"{low:.4g} … {high:.4g} {unit_label(plane.units['energy'])}".replace("-", "−")
     if plane.origin.any():
-        text += f", from ({', '.join(f'{c:.3g}' for c in plane.origin)})"
+        text += f", from ({', '.join(f'{c:.3g}' for c in plane.origin)})".replace("-", "−")
     return text

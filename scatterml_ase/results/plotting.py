@@ -44,6 +44,12 @@ def unit_label(unit: str) -> str:
     return "/".join(_SPELLING.get(part, part) for part in unit.split("/"))
 
 
+def subscripts(formula: str) -> str:
+    """Write ``Al2O3`` with subscripts."""
+    text = "".join(f"$_{{{c}}}$" if c.isdigit() else c for c in formula)
+    return text.replace("}$$_{", "")
+
+
 def energy_label(unit: str) -> str:
     """Name an energy axis as its unit is used: ``"Frequency (THz)"``, ``"Energy (meV)"``."""
     names = {"THz": "Frequency", "cm^-1": "Wavenumber", "K": "Temperature"}

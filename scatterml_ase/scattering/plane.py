@@ -130,11 +130,14 @@ class PlaneScattering(CrystalOptions):
             fix = "Give energy=(18, 22), or energy_edges=[18, 20, 22] for several slices"
             raise InputError(explain(what, "one of them says where it is", fix))
         if self.energy is not None:
-            if np.shape(self.energy) != (2,):
+            if (
+                np.shape(self.energy) != (2,)
+                or not -np.inf < self.energy[0] < self.energy[1] < np.inf
+            ):
                 what = f"energy={self.energy!r} is no slice"
                 fix = "Give energy=(18, 22), or energy_edges for several slices"
-                raise InputError(explain(what, "it goes from one energy to another", fix))
-            return check_edges("energy", self.energy)
+                raise InputError(explain(what, "it goes from one energy to a higher one", fix))
+            return np.array(self.energy, dtype=float)
         assert self.energy_edges is not None
         return check_edges("energy_edges", self.energy_edges)
 

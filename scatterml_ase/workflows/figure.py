@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scatterml_ase.results.plotting import subscripts
 from scatterml_ase.workflows.banks import draw_banks, spectra_of
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _write_titles(
     result: SpectrumResult, sqw: SqwMap, dispersion: Axes, density: Axes, powder: Axes
 ) -> None:
     structure = result.summary["structure"]
-    formula = _subscripts(result.atoms.get_chemical_formula(empirical=True))
+    formula = subscripts(result.atoms.get_chemical_formula("metal", empirical=True))
     group = structure["space_group"].split(" ")[0]
     options = result.summary["options"]
     crystal = f"{formula}, {_overlines(group)}"
@@ -99,12 +100,6 @@ def _write_titles(
     if options["incident_energy"]:
         condition += f", $E_i$ = {options['incident_energy']:g} meV"
     powder.set_title(f"(c)  {condition}", loc="left")
-
-
-def _subscripts(formula: str) -> str:
-    """Write ``Al2O3`` with subscripts."""
-    text = "".join(f"$_{{{c}}}$" if c.isdigit() else c for c in formula)
-    return text.replace("}$$_{", "")
 
 
 def _overlines(symbol: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.phonons.convert import read_force_constants
 from scatterml_ase.results.force_constants import ForceConstants
+from scatterml_ase.results.plotting import subscripts
 from scatterml_ase.results.sqw_plane import SqwPlane
 from scatterml_ase.scattering.plane import PlaneScattering
 
@@ -22,10 +23,14 @@ class PlaneOptions:
     ----------
     energy
         From and to in meV; negative where the neutron gains energy.
-    u, v
-        Directions that span the plane, in reciprocal-lattice units (r.l.u.).
-    u_range, v_range
-        From and to, in lengths of u and v.
+    u
+        First of two directions that span the plane, in reciprocal-lattice units (r.l.u.).
+    v
+        The second one; it need not be perpendicular.
+    u_range
+        From and to, in lengths of u.
+    v_range
+        From and to, in lengths of v.
     bins
         How many there are along u and v.
     origin
@@ -96,10 +101,21 @@ def save_plane(plane: SqwPlane, folder: str | Path) -> Path:
     from matplotlib.figure import Figure
 
     folder = writable_folder(folder, create=True)
-    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
-    plane.plot(figure.subplots())
+    figure = Figure(figsize=(6.4, 5.2))
+    ax = plane.plot(figure.subplots())
+    ax.set_title(f"{_subject(plane)}: {ax.get_title()}", fontsize="medium")
     plane.save(folder / "plane.nxs")
     for name in ("plane.png", "plane.pdf"):
-        with atomic_write(folder / name) as temporary:
-            figure.savefig(temporary, dpi=200)
+        with atomic_write(folder / name) as temporary:  # tight: the plane has a shape of its own
+            figure.savefig(temporary, dpi=200, bbox_inches="tight")
     return folder
+
+
+def _subject(plane: SqwPlane) -> str:
+    """Name the crystal, its temperature and the instrument."""
+    formula = plane.crystal.to_atoms().get_chemical_formula("metal", empirical=True)
+    words = [subscripts(formula), f"{plane.temperature:g} K"]
+    instrument = plane.provenance["plane"]["instrument"]
+    if plane.kinematics is not None and instrument is not None:
+        words.append(f"{instrument['name']} at {plane.kinematics['fixed_energy']:g} meV")
+    return ", ".join(words)

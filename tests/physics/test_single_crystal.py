@@ -329,7 +329,7 @@ def test_equal_lengths_are_drawn_equally_long(zincblende, wurtzite):
         ({"temperature": -1.0}, "temperature"),
         ({"energy": (1.0, 2.0)}, "both energy and energy_edges"),
         ({"energy_edges": None}, "no energy is given"),
-        ({"energy_edges": None, "energy": (2.0, 1.0)}, "energy is no list of bin edges"),
+        ({"energy_edges": None, "energy": (2.0, 1.0)}, "is no slice"),
         ({"energy_edges": None, "energy": (1.0, 2.0, 3.0)}, "is no slice"),
         ({"axes": ((1, 0, 0), (2, 0, 0))}, "independent directions"),
         ({"axes": ((1, 0, 0),)}, "independent directions"),
