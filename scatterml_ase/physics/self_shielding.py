@@ -73,7 +73,7 @@ def cylinder_factor(
     incoming, outgoing = np.broadcast_arrays(*(np.atleast_1d(mu) * radius for mu in attenuation))
     wanted = np.broadcast_to(two_theta, np.broadcast_shapes(np.shape(two_theta), incoming.shape))
     columns = (np.broadcast_to(mu, wanted.shape[-1:]) for mu in (incoming, outgoing))
-    logarithms = np.log(_at_angles(*columns))
+    logarithms = np.log(np.maximum(_at_angles(*columns), np.finfo(float).tiny))
     found = np.empty(wanted.shape)
     for column, values in enumerate(logarithms.T):  # even about 0° and 180°
         spline = CubicSpline(_ANGLES, values, bc_type="clamped")

@@ -112,6 +112,14 @@ def test_neutrons_one_by_one_agree_with_the_quadrature(incoming, outgoing):
         assert error < 2e-3 * weights.mean()
 
 
+@pytest.mark.parametrize("size", [1e3, 1e4, 1e6])
+def test_nothing_comes_through_a_black_cylinder(size):
+    """Gadolinium and cold neutrons: what a number can hold ends before the sample does."""
+    forward, backward = cylinder_factor(np.array([[0.0], [180.0]]), (size, size), 1.0)[:, 0]
+    assert 0 <= forward < 1e-40
+    assert 0 <= backward < 1 / size
+
+
 def test_in_and_out_can_be_exchanged():
     """A neutron run backwards takes the same ways."""
     one = cylinder_factor(ANGLES, (0.4, 1.5), 1.0)
