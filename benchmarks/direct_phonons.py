@@ -24,7 +24,12 @@ from ase.io import read
 from scipy.stats import wasserstein_distance
 from tqdm import tqdm
 
-from scatterml_ase import ForceConstants, ForceConstantsPredictor, PhononDOSPredictor
+from scatterml_ase import (
+    ForceConstants,
+    ForceConstantsPredictor,
+    PhononDOSPredictor,
+    load_model,
+)
 from scatterml_ase.training.phonons.metrics import label_metrics, label_points, mean_errors
 from scatterml_ase.training.phonons.reference import ReferencePhonons, reserved_formulas
 from scatterml_ase.training.phonons.validation import (
@@ -64,7 +69,8 @@ def counts_of(options: argparse.Namespace) -> Counts:
 def kyoto(options: argparse.Namespace) -> None:
     """Compare spectra of the reserved formulas with those of DFT force constants."""
     data = ReferencePhonons(options.data[0])
-    chosen = reserved_crystals(data, reserved_formulas(options.data[1]))
+    species = load_model(options.model).species
+    chosen = reserved_crystals(data, reserved_formulas(options.data[1]), species)
     if options.structures:
         chosen = np.random.default_rng(1).permutation(chosen)[: options.structures].tolist()
     (errors,) = validate([counts_of(options)], data, chosen, progress=True)

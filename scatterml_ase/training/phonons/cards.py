@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from scatterml_ase.card import read_card
 from scatterml_ase.phonons.dos_predictor import PhononDOSPredictor
 from scatterml_ase.phonons.force_constants_predictor import ForceConstantsPredictor
 from scatterml_ase.store import save_model
@@ -69,7 +70,8 @@ def judged(
 ) -> dict[str, dict[str, Any]]:
     """Return the metrics of saved models on the reserved crystals, by name of the model."""
     data = ReferencePhonons(config.data.forces)
-    crystals = reserved_crystals(data, reserved_formulas(config.data.reserved))
+    species = read_card(next(iter(folders.values()))).species
+    crystals = reserved_crystals(data, reserved_formulas(config.data.reserved), species)
     ways: dict[str, Counts] = {}
     if FORCE_CONSTANTS in folders:
         direct = ForceConstantsPredictor(model=folders[FORCE_CONSTANTS])

@@ -7,8 +7,6 @@ off all targets alike, so that no model has to learn forces beyond its cutoff.
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 from ase import Atoms
@@ -36,19 +34,24 @@ def predicted_dipoles(model: ForceConstantsModel, target: HarmonicTarget) -> np.
         scaled_positions=target.scaled_positions,
         pbc=True,
     )
+    return dipoles_at(model, atoms, target.q @ atoms.cell.array.T / (2 * np.pi))
+
+
+def dipoles_at(model: ForceConstantsModel, atoms: Atoms, q_reduced: np.ndarray) -> np.ndarray:
+    """Return the dipole–dipole part of Φ(q) (q, 3n, 3n) complex64 from predicted charges."""
     edges = crystal_edges(atoms, model.cutoff)
     graph = join_crystals(
-        [target.numbers], [(edges.index, edges.vectors, edges.pairs)], torch.float64
+        [atoms.numbers], [(edges.index, edges.vectors, edges.pairs)], torch.float64
     )
     with torch.inference_mode():
         found = model.polarity(graph)
-    ones = np.ones(len(target.numbers))
-    cell, x = target.cell, target.scaled_positions
-    operations = brillouin.symmetry_operations(cell, x, target.numbers, ones)
+    ones = np.ones(len(atoms))
+    cell, x = atoms.cell.array, atoms.get_scaled_positions(wrap=False)
+    operations = brillouin.symmetry_operations(cell, x, atoms.numbers, ones)
     born = symmetrize_tensors(found.born_charges.numpy(), cell, operations)
     rotations = operations.cartesian(cell)
-    dielectric = cast(np.ndarray, found.dielectric[0].numpy())
+    dielectric = found.dielectric[0].numpy()
     dielectric = (rotations @ dielectric @ rotations.swapaxes(1, 2)).mean(axis=0)
-    q = target.q @ np.linalg.inv(2 * np.pi * np.linalg.inv(cell).T)
     sums = dipole.dipole_sum(cell, x, ones, born - born.mean(axis=0), dielectric)
-    return position_phases(dipole.dipole_matrices(sums, q), q, x).astype(np.complex64)
+    matrices = dipole.dipole_matrices(sums, q_reduced)
+    return position_phases(matrices, q_reduced, x).astype(np.complex64)

@@ -20,11 +20,13 @@ class PhononDataConfig:
     """Table ``[data]``: where reference phonons are.
 
     ``forces`` is a packed file of :class:`~scatterml_ase.training.phonons.reference.
-    ReferencePhonons`; ``reserved`` a JSON file whose ``validation_formulas`` are never trained on.
+    ReferencePhonons`; ``reserved`` a JSON file whose ``validation_formulas`` are never trained on;
+    ``labels`` a file of :func:`~scatterml_ase.training.phonons.labelled.read_labelled`, or "".
     """
 
     forces: str
     reserved: str
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class HarmonicRunConfig:
     second order only: it falls to this from ``first_blend`` over the first half of the run.
     Crystals with more than ``most_atoms`` atoms are left out. Of the formulas a share
     ``development`` is set aside to watch the run. ``stop`` ends it after so many of its epochs.
+    Every ``labelled_every`` steps crystals with densities of states are learned from too.
     """
 
     epochs: int = 15
@@ -49,6 +52,8 @@ class HarmonicRunConfig:
     blend: float = 0.2
     development: float = 0.03
     polarity_every: int = 3
+    labelled_every: int = 3
+    labelled_weight: float = 1.0
     seed: int = 0
     threads: int = 1
 
@@ -118,7 +123,7 @@ def read_phonon_config(path: str | Path) -> PhononTrainingConfig:
         raise InputError(explain(what, str(error), "Check the path and that line")) from error
     config = from_table(PhononTrainingConfig, table, where=path.name)
     places = {
-        item.name: _locate(getattr(config.data, item.name), path.parent)
+        item.name: _locate(given, path.parent) if (given := getattr(config.data, item.name)) else ""
         for item in dataclasses.fields(config.data)
     }
     return dataclasses.replace(config, data=PhononDataConfig(**places))

@@ -27,6 +27,7 @@ from scatterml_ase.training.phonons.dos_labels import DosLabel, dos_label
 from scatterml_ase.training.phonons.dos_run import train_head
 from scatterml_ase.training.phonons.dos_samples import DosSample
 from scatterml_ase.training.phonons.features import dos_samples
+from scatterml_ase.training.phonons.labelled import labelled_sample, read_labelled
 from scatterml_ase.training.phonons.records import read_records, write_records, written
 from scatterml_ase.training.phonons.reference import (
     SUSPICIOUS,
@@ -66,7 +67,7 @@ class PhononTraining:
         self.prepare()
         first = self._fit(self._new_model(), self.config.charges, "charges", self.targets())
         self._complete(first)
-        return self._fit(first, self.config.run, "run", self.targets())
+        return self._fit(first, self.config.run, "run", self.targets(), self._labelled(first))
 
     def densities(self, trunk: ForceConstantsModel) -> PhononDOSModel:
         """Return the model of densities of states on a trunk, its heads trained."""
@@ -159,6 +160,7 @@ class PhononTraining:
         run: HarmonicRunConfig,
         name: str,
         targets: Iterator[HarmonicTarget],
+        labelled: Sequence[HarmonicSample] = (),
     ) -> ForceConstantsModel:
         bar = tqdm(targets, desc="neighbours", disable=not self.progress)
         samples = [harmonic_sample(target, model.cutoff) for target in bar]
@@ -168,10 +170,23 @@ class PhononTraining:
             s for s in samples if reduced_formula(s.numbers) in chosen
         ]
         checkpoint = self.folder / f"{name}.safetensors"
-        fit = HarmonicRun(model, run, self.config.optimizer, checkpoint, train, development)
+        optimizer = self.config.optimizer
+        fit = HarmonicRun(model, run, optimizer, checkpoint, train, development, labelled)
         fit.fit(progress=self.progress)
         self._seconds[name] = fit.seconds
         return model
+
+    def _labelled(self, model: ForceConstantsModel) -> list[HarmonicSample]:
+        """Return the crystals with labels, with dipoles of the charges of ``model``."""
+        if not self.config.data.labels:
+            return []
+        model = model.double()
+        crystals = read_labelled(self.config.data.labels, self.reserved)
+        bar = tqdm(crystals, desc="labelled", disable=not self.progress)
+        known = set(model.species)
+        found = [labelled_sample(model, x) for x in bar if known >= set(x.atoms.numbers.tolist())]
+        model.float()
+        return found
 
     @property
     def hours(self) -> float:

@@ -44,7 +44,11 @@ class ReferencePhonons:
 
     def formula(self, index: int) -> str:
         """Return the reduced formula with species by atomic number, e.g. ``"O2Si1"``."""
-        return reduced_formula(self._cut("numbers", "atom", index))
+        return reduced_formula(self.numbers(index))
+
+    def numbers(self, index: int) -> np.ndarray:
+        """Return the atomic numbers (n,) of the unit cell."""
+        return self._cut("numbers", "atom", index).astype(int)
 
     def force_constants(self, index: int) -> ForceConstants:
         """Return the force constants of the primitive cell, sum rules imposed.
@@ -69,7 +73,7 @@ class ReferencePhonons:
         scale = self._cut("force_scale", "disp", index)
         forces = self._cut("forces", "force", index).reshape(len(scale), -1, 3)
         cell = PhonopyAtoms(
-            numbers=self._cut("numbers", "atom", index).astype(int),
+            numbers=self.numbers(index),
             cell=self.file["cell"][index],
             scaled_positions=self._cut("frac", "atom", index),
         )

@@ -23,10 +23,12 @@ from scatterml_ase.training.config import OptimizerConfig
 from scatterml_ase.training.optimize import RunningMean, learning_rate, make_optimizer, put_weights
 from scatterml_ase.training.phonons.config import HarmonicRunConfig
 from scatterml_ase.training.phonons.harmonic_loss import harmonic_loss, polarity_losses
-from scatterml_ase.training.phonons.samples import HarmonicSample, harmonic_batch
+from scatterml_ase.training.phonons.labelled import labelled_batch, spectrum_loss
+from scatterml_ase.training.phonons.samples import HarmonicBatch, HarmonicSample, harmonic_batch
 
 _log = logging.getLogger(__name__)
 _MOST = 24  # crystals of a batch, however small they are
+_LABELLED = 12  # crystals with labels in a batch
 _POLARITY = 0.2  # weight of errors of Born charges and of ε∞
 
 
@@ -40,6 +42,7 @@ class HarmonicRun:
     checkpoint: Path
     train: Sequence[HarmonicSample]
     development: Sequence[HarmonicSample]
+    labelled: Sequence[HarmonicSample] = ()
 
     def __post_init__(self) -> None:
         """Take up the state of the checkpoint."""
@@ -93,6 +96,8 @@ class HarmonicRun:
             found = polarity_losses(self.model.polarity(batch.graph), batch)
             loss = loss + _POLARITY * (found[0] + found[1])
             entries[2:] = [x.item() * run.polarity_every for x in found]
+        if self.labelled and self.step % run.labelled_every == 0:
+            loss = loss + run.labelled_weight * spectrum_loss(self.model, self._labelled_batch())
         if not torch.isfinite(loss):
             what = f"The loss is {loss.item()} at step {self.step}"
             why = "the training has diverged; the last checkpoint is untouched"
@@ -104,6 +109,15 @@ class HarmonicRun:
         self.mean.update(self.model, self.step)
         self.step += 1
         return np.array(entries)
+
+    def _labelled_batch(self) -> HarmonicBatch:
+        """Return the next crystals with labels, in an order that changes with every pass."""
+        turn = self.step // self.config.labelled_every * _LABELLED
+        rounds, start = divmod(turn, len(self.labelled))
+        order = np.random.default_rng((self.config.seed, rounds, 11)).permutation(
+            len(self.labelled)
+        )
+        return labelled_batch([self.labelled[k] for k in order[start : start + _LABELLED]])
 
     @torch.no_grad()
     def judge(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -23,12 +23,17 @@ Counts = Callable[[Atoms], np.ndarray]
 """From a crystal to its modes in the bins of ``EDGES``, (bins,)."""
 
 
-def reserved_crystals(data: ReferencePhonons, reserved: frozenset[str]) -> list[int]:
-    """Return the crystals of reserved formulas that can be judged by."""
+def reserved_crystals(
+    data: ReferencePhonons, reserved: frozenset[str], species: Collection[int]
+) -> list[int]:
+    """Return the crystals of reserved formulas that can be judged by, of species a model knows."""
+    known = set(species)
     return [
         index
         for index, name in enumerate(data.names)
-        if data.formula(index) in reserved and name not in SUSPICIOUS
+        if data.formula(index) in reserved
+        and name not in SUSPICIOUS
+        and known >= set(data.numbers(index).tolist())
     ]
 
 
