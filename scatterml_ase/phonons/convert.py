@@ -99,8 +99,10 @@ def _is_constants(path: Path) -> bool:
         try:
             with h5py.File(path, "r") as file:
                 return "force_constants" in file
-        except OSError:  # cut short: the reader explains
-            return False
+        except OSError as error:
+            what = f"Cannot read {str(path)!r}"
+            why = "it is damaged or was cut short"
+            raise InputError(explain(what, why, "Copy or write it again")) from error
     with path.open("rb") as stream:
         first = stream.readline(100).split()
     return len(first) in (1, 2) and all(word.isdigit() for word in first)

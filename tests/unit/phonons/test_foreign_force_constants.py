@@ -124,6 +124,9 @@ def test_constants_cut_short_are_explained(name, phonopy, folder):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="Cannot read"):
         read_force_constants(path)
+    if name.endswith("hdf5"):  # whatever else is asked for
+        with pytest.raises(InputError, match="damaged or was cut short"):
+            read_force_constants(path, born=folder / "BORN")
 
 
 def test_constants_of_another_crystal_are_refused(polar, folder):
