@@ -14,6 +14,7 @@ from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.results.intermediate import IntermediateScattering
+from scatterml_ase.results.plotting import subscripts
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.scattering.trajectory.analyzer import analyze_trajectory
 from scatterml_ase.scattering.trajectory.density_of_states import TrajectoryDOS
@@ -66,10 +67,15 @@ class TrajectoryResult:
             dos.set_ylabel("")
             given = self.sqw.temperature
             condition = "" if np.isnan(given) else f", {given:.0f} K"
-            sqw.set_title(f"(a)  {self.intermediate.scattering}{condition}", loc="left")
+            subject = f"{self._formula()}, {self.intermediate.scattering}{condition}"
+            sqw.set_title(f"(a)  {subject}", loc="left")
             dos.set_title("(b)", loc="left")
             intermediate.set_title("(c)", loc="left")
         return figure
+
+    def _formula(self) -> str:
+        crystal = self.intermediate.crystal.to_atoms()
+        return subscripts(crystal.get_chemical_formula("metal", empirical=True))
 
     def save(self, folder: str | Path) -> dict[str, Path]:
         """Write results and pictures to a folder; return the paths by name.

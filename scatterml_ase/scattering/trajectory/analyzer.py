@@ -120,6 +120,35 @@ def analyze_trajectory(trajectory: Source, *analyzers: TrajectoryAnalyzer) -> tu
     return tuple(collector.result() for collector in collectors)
 
 
+def check_enough(needed: int, frames: TrajectoryFrames, fix: str) -> None:
+    """Raise if the frames, whose number may be known beforehand, are too few for one segment.
+
+    Parameters
+    ----------
+    needed
+        Frames in a segment.
+    frames
+        What is read.
+    fix
+        What to change, with ``{fwhm}`` for the width in meV that there are frames for.
+
+    Raises
+    ------
+    InputError
+        If there is not one segment.
+    """
+    total = frames.count or frames.total
+    if total is None or total >= needed:
+        return
+    raise InputError(
+        explain(
+            f"{total} frames, {frames.timestep:g} fs apart, are too few",
+            f"{needed} are needed at least, and several times as many for error bars",
+            _advice(fix, total, frames.timestep),
+        )
+    )
+
+
 def check_segments(
     average: RunningAverage, needed: int, frames: TrajectoryFrames, fix: str
 ) -> None:
@@ -129,33 +158,25 @@ def check_segments(
     ----------
     average
         Over the segments.
-    needed
-        Frames in a segment.
-    frames
-        What was read.
-    fix
-        What to change, with ``{fwhm}`` for the width in meV that there are frames for.
+    needed, frames, fix
+        As for :func:`check_enough`.
     """
-    usable = frames.count * (_ENOUGH if average.samples else 1.0)
-    advice = fix.format(fwhm=f"{1.01 * finest_width(usable, frames.timestep):.3g}")
     if average.samples == 0:
-        raise InputError(
-            explain(
-                f"{frames.count} frames, {frames.timestep:g} fs apart, are too few",
-                f"{needed} are needed at least, and several times as many for error bars",
-                advice,
-            )
-        )
+        check_enough(max(needed, frames.count + 1), frames, fix)
     if average.samples < FEWEST_BLOCKS:
         warn(
             explain(
                 f"{frames.count} frames make {average.samples} segments of {needed}",
                 f"error bars need {FEWEST_BLOCKS} or more",
-                advice,
+                _advice(fix, _ENOUGH * frames.count, frames.timestep),
             ),
             AccuracyWarning,
             stacklevel=6,
         )
+
+
+def _advice(fix: str, usable: float, timestep: float) -> str:
+    return fix.format(fwhm=f"{1.01 * finest_width(usable, timestep):.3g}")
 
 
 def check_width(energy_fwhm: float) -> float:

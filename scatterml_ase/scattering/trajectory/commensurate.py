@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy import sparse
@@ -116,7 +116,7 @@ class CommensurateQ:
         return cls._listed(simulated, chosen + offset, places, labels)
 
     @classmethod
-    def at_points(cls, simulated: SimulatedCrystal, q_points: np.ndarray) -> Self:
+    def at_points(cls, simulated: SimulatedCrystal, q_points: Any) -> Self:
         """Take wavevectors as given, shape (q, 3), reciprocal-lattice units of the unit cell.
 
         Raises
@@ -124,7 +124,10 @@ class CommensurateQ:
         InputError
             If one does not fit the simulated cell, or two that follow each other are equal.
         """
-        points = np.atleast_2d(np.asarray(q_points, dtype=float))
+        try:
+            points = np.atleast_2d(np.asarray(q_points, dtype=float))
+        except (TypeError, ValueError):
+            points = np.zeros(0)
         if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
             what = f"q_points of shape {np.shape(q_points)} are no wavevectors"
             raise InputError(explain(what, "each has three components", "Give shape (q, 3)"))

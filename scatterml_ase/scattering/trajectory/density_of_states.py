@@ -20,6 +20,7 @@ from scatterml_ase.physics.running_average import RunningAverage
 from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.scattering.trajectory.analyzer import (
     TrajectoryAnalyzer,
+    check_enough,
     check_segments,
     check_width,
 )
@@ -84,6 +85,7 @@ class _VelocityCollector:
         self._simulated = SimulatedCrystal.of(frames.first, options.unit_cell)
         self._group, self._groups = self._grouping()
         self._taper = Taper.of_width(check_width(options.energy_fwhm), frames.timestep)
+        check_enough(self._taper.frames + (not self._stored), frames, FIX_WIDTH)
         self._edges = self._check_edges()
         hop = max(1, self._taper.frames // _OVERLAP)
         shape = (3 * len(frames.masses),)

@@ -102,6 +102,11 @@ class TrajectoryFrames:
         self._warn()
 
     @property
+    def total(self) -> int | None:
+        """How many frames there are, if that is known before they are read."""
+        return self._source.total
+
+    @property
     def tells_temperature(self) -> bool:
         """Whether a kinetic temperature follows from the frames."""
         return self.has_velocities and len(self.masses) > 1

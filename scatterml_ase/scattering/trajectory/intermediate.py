@@ -9,7 +9,7 @@ import numpy as np
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.results.intermediate import IntermediateScattering
-from scatterml_ase.scattering.trajectory.analyzer import check_segments
+from scatterml_ase.scattering.trajectory.analyzer import check_enough, check_segments
 from scatterml_ase.scattering.trajectory.series import CorrelationTransform
 from scatterml_ase.scattering.trajectory.wavevector_options import WavevectorOptions
 from scatterml_ase.scattering.trajectory.wavevector_sums import WavevectorSums
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _ORIGINS = 4
 """The longest lag over the origins of one segment."""
+_FIX = "Run longer, or lower longest_time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class _CorrelationCollector:
         self._lags = int(options.longest_time / frames.timestep + 1e-9)
         origins = max(1, self._lags // _ORIGINS)
         self._needed = self._lags + origins
+        check_enough(self._needed, frames, _FIX)
         transform = CorrelationTransform(self._needed, origins)
         self._sums = WavevectorSums(options, frames, transform, (origins, origins))
 
@@ -66,8 +68,7 @@ class _CorrelationCollector:
     def result(self) -> IntermediateScattering:
         """Return the functions."""
         for series in self._sums.series:
-            fix = "Run longer, or lower longest_time"
-            check_segments(series.average, self._needed, self._frames, fix)
+            check_segments(series.average, self._needed, self._frames, _FIX)
         points = self._sums.points
         return IntermediateScattering(
             crystal=self._sums.simulated.crystal,

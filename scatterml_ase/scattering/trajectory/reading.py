@@ -95,6 +95,10 @@ def _open(source: Source) -> tuple[Iterator[Atoms], int | None, float | None]:
         raise InputError(explain(what, why, "Give a list of Atoms, or a file of many frames"))
     if isinstance(source, str | Path):
         return _open_file(Path(source))
+    if not isinstance(source, Iterable):
+        what = f"{type(source).__name__} is no trajectory"
+        fix = "Give a file that ASE reads, a list of Atoms, or a generator of them"
+        raise InputError(explain(what, "frames come one after the other", fix))
     described = _described_step(getattr(source, "description", None))
     total = len(source) if isinstance(source, Sized) else None
     return iter(source), total, described
@@ -171,8 +175,8 @@ def _check_timestep(timestep: float | None, described: float | None, first: Atom
                 "Give timestep= in fs, between frames: step of the simulation times interval",
             )
         )
-    if not 0 < step < np.inf:
-        what = f"timestep={step} fs is not possible"
+    if isinstance(step, str) or not 0 < step < np.inf:
+        what = f"timestep={step!r} fs is not possible"
         raise InputError(explain(what, "frames follow one another", "Give e.g. timestep=5.0"))
     return float(step)
 

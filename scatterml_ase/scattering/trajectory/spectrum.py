@@ -14,7 +14,7 @@ from scatterml_ase.physics.debye_waller import check_temperatures
 from scatterml_ase.physics.quantum_correction import QuantumCorrection, quantum_factor
 from scatterml_ase.results.histogram import check_edges
 from scatterml_ase.results.sqw import SqwMap
-from scatterml_ase.scattering.trajectory.analyzer import check_segments, check_width
+from scatterml_ase.scattering.trajectory.analyzer import check_enough, check_segments, check_width
 from scatterml_ase.scattering.trajectory.series import SpectrumTransform
 from scatterml_ase.scattering.trajectory.wavevector_options import WavevectorOptions
 from scatterml_ase.scattering.trajectory.wavevector_sums import WavevectorSums
@@ -120,6 +120,7 @@ class _SpectrumCollector:
         self._options = options
         self._frames = frames
         taper = Taper.of_width(check_width(options.energy_fwhm), frames.timestep)
+        check_enough(taper.frames, frames, FIX_WIDTH)
         self._edges = options.edges(frames.timestep)
         self._transform = SpectrumTransform(taper, self._edges)
         hops = taper.frames // _COHERENT_OVERLAP, taper.frames // _INCOHERENT_OVERLAP

@@ -111,17 +111,18 @@ class WavevectorOptions(TrajectoryAnalyzer):
             what = f"{' and '.join(given)} are given together"
             raise InputError(explain(what, "a map has one axis of Q", "Give one of them"))
         if self.q_points is not None:
-            return CommensurateQ.at_points(simulated, np.asarray(self.q_points))
+            return CommensurateQ.at_points(simulated, self.q_points)
         if self.path is not None:
             return CommensurateQ.along_path(simulated, self._segments(simulated), self._zone())
         edges = _SHELLS
         if self.q_edges is not None:
             edges = check_edges("q_edges", self.q_edges)
-        if edges[0] < 0 or self.points_per_shell < 1:
+        most = self.points_per_shell
+        if edges[0] < 0 or not (isinstance(most, int | np.integer) and most > 0):
             what = f"q_edges from {edges[0]} with {self.points_per_shell} points per shell"
             why = "|Q| is a length, and a shell needs one wavevector"
-            raise InputError(explain(what, why, "Start at 0 and ask for a point or more"))
-        return CommensurateQ.in_shells(simulated, edges, self.points_per_shell, self.seed)
+            raise InputError(explain(what, why, "Start at 0 and ask for whole points"))
+        return CommensurateQ.in_shells(simulated, edges, most, self.seed)
 
     def _segments(self, simulated: SimulatedCrystal) -> list[paths.Segment]:
         if not isinstance(self.path, str):
