@@ -4,7 +4,7 @@ Layout::
 
     /                 NXroot, default = entry
     /entry            NXentry, default = data
-    /entry/data       NXdata: what a viewer shows, links to the signal and its axes
+    /entry/data       NXdata: what a viewer shows, links to the signal, its errors and its axes
     /entry/result     NXcollection: every field of the result; a result within it likewise
 
 The collection is what :func:`read` reads; the NXdata group only points into it, so that the rules
@@ -141,8 +141,12 @@ def _link_signal(entry: h5py.Group, result: Result) -> None:
     for dim, name in enumerate(result.axes):
         if name:
             group.attrs[f"{name}_indices"] = dim
-    for name in (result.signal, *filter(None, result.axes)):
-        dataset = entry["result"][name]
+    links = {name: name for name in (result.signal, *filter(None, result.axes))}
+    error = getattr(result, "error", None)
+    if error is not None and error.shape == getattr(result, result.signal).shape:
+        links[f"{result.signal}_errors"] = "error"
+    for name, original in links.items():
+        dataset = entry["result"][original]
         dataset.attrs["target"] = dataset.name  # how NeXus marks the original of a link
         group[name] = dataset
 

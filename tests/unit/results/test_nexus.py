@@ -81,6 +81,9 @@ def test_a_viewer_finds_signal_and_axes_by_the_rules_of_nexus(tmp_path):
         assert data.attrs["energy_edges_indices"] == 0
         assert file[signal.attrs["target"]] == signal
         assert all(item.dtype.kind == "f" for item in data.values())  # numbers, no text
+        np.testing.assert_array_equal(data[f"{data.attrs['signal']}_errors"], entry["result/error"])
+    with h5py.File(filled(PhononDOS, optional=False).save(tmp_path / "sharp.nxs")) as file:
+        assert set(file["entry/data"]) == {"total", "energy_edges"}
 
 
 @pytest.mark.parametrize(("name", "module"), nexus.CLASSES.items())
