@@ -250,6 +250,11 @@ class SqwMap(Result):
         ------
         InputError
             If they share too few bins, or scale and background cannot be told apart.
+
+        Warns
+        -----
+        AccuracyWarning
+            If more than 10 % of the bins hold no count: then the scale comes out low.
         """
         from scatterml_ase.results.sqw_comparison import compare
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from scatterml_ase.errors import InputError, explain, warn
+from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
 from scatterml_ase.physics.least_squares import LinearFit, fit_linear
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.comparison_figure import draw_maps, draw_spectra
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Background = Literal["none", "constant", "linear"]
 Range = tuple[float, float] | None
+_EMPTY = 0.1
+"""Share of bins without a count above which a fit is warned of."""
 _COLUMNS = {"none": 0, "constant": 1, "linear": 2}
 
 
@@ -160,6 +162,7 @@ def compare(
     maps = [_on_bins_of(sqw, measured) for sqw in (simulated, *(components or {}).values())]
     intensities = np.array([sqw.intensity for sqw in maps])
     mask = _wanted(measured, q, energy) & np.all([sqw.mask for sqw in maps], axis=0)
+    _warn_of_few_counts(measured, mask)
     shapes = measured.energy_centres[:, None] ** np.arange(_COLUMNS[background])
     fit = _fit(intensities, measured, mask, shapes)
     last = len(maps)
@@ -216,6 +219,18 @@ def _warn_if_negative(name: str, scale: float) -> None:
         why = "where it is bright the measurement is dark"
         fix = "Check crystal and units, or leave out the elastic line: energy="
         warn(explain(what, why, fix), stacklevel=5)
+
+
+def _warn_of_few_counts(measured: SqwMap, mask: np.ndarray) -> None:
+    """Warn if many bins hold no count: errors that are roots of counts then weigh low ones more."""
+    empty = float(np.mean(measured.intensity[mask] == 0)) if mask.any() else 0.0
+    if measured.error is not None and empty > _EMPTY:
+        what = f"{100 * empty:.0f} % of the measured bins hold no count"
+        why = (
+            "where few are counted, bins that happen to hold fewer weigh more: scales come out low"
+        )
+        fix = "Rebin: measured.rebinned(measured.q[::4], measured.energy_transfer[::4])"
+        warn(explain(what, why, fix), AccuracyWarning, stacklevel=4)
 
 
 def _on_bins_of(simulated: SqwMap, measured: SqwMap) -> SqwMap:

@@ -8,7 +8,7 @@ import pytest
 from ase.build import bulk
 
 from scatterml_ase import Crystal, SqwMap
-from scatterml_ase.errors import InputError
+from scatterml_ase.errors import AccuracyWarning, InputError
 from scatterml_ase.physics.kinematics import wavenumber
 
 KINEMATICS = {"geometry": "direct", "fixed_energy": 60.0}
@@ -64,6 +64,23 @@ def test_scales_scatter_as_their_error_says():
     fits = [simulated().compare(measured(seed=k), background="linear") for k in range(40)]
     spread = np.std([fit.scale for fit in fits])
     assert spread == pytest.approx(fits[0].scale_error, rel=0.35)
+
+
+def test_few_counts_are_warned_of_and_rebinning_helps():
+    """Poisson numbers with errors of their roots, one where there is none, as files hold them."""
+    expected = simulated().rebinned(np.linspace(0.5, 5.5, 51), np.linspace(-10, 48, 117))
+    bright = {"background": "none", "q": (2.0, 5.5), "energy": (8.0, 33.0)}
+    counts = np.random.default_rng(0).poisson(0.3 * expected.intensity).astype(float)
+    counted = replace(
+        expected, scale="arbitrary", ki_over_kf=None, crystal=None,
+        intensity=counts, error=np.sqrt(np.maximum(counts, 1)),
+    )  # fmt: skip
+    with pytest.warns(AccuracyWarning, match=r"% of the measured bins hold no count.*Rebin"):
+        low = simulated().compare(counted, **bright)
+    assert low.scale < 0.3 - 5 * low.scale_error
+    wide = counted.rebinned(counted.q[::5], counted.energy_transfer[::4])
+    right = simulated().compare(wide, **bright)
+    assert abs(right.scale - 0.3) < 0.3 * (0.3 - low.scale)
 
 
 def test_a_wrong_model_shows_in_chi2():
