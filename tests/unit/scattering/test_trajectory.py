@@ -1,5 +1,6 @@
 """What a trajectory must be, which wavevectors are taken, and what is said if one is off."""
 
+import tracemalloc
 import warnings
 
 import ase.io
@@ -109,6 +110,35 @@ def test_frames_may_come_from_the_dynamics_itself():
     analyzer = TrajectoryDOS(timestep=10.0, energy_fwhm=80.0, **QUIET)
     kept = [atoms.copy() for atoms in running(argon())]
     np.testing.assert_array_equal(analyzer(running(argon())).total, analyzer(kept).total)
+
+
+def test_a_trajectory_may_be_larger_than_memory(copper):
+    """Four times as many frames take no more of it: each is read once and forgotten."""
+
+    def peak(count):
+        phases = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(len(copper), 3))
+
+        def moving():
+            for number in range(count):
+                atoms = copper.copy()
+                atoms.positions += 0.05 * np.sin(0.3 * number + phases)
+                yield atoms
+
+        options = {"timestep": 10.0, "progress": False}
+        where = {"q_edges": [0.0, 1.5, 3.0], "points_per_shell": 1, **options}
+        tracemalloc.start()
+        analyze_trajectory(
+            moving(),
+            TrajectoryScattering(scattering="total", temperature=300.0, energy_fwhm=25.0, **where),
+            TrajectoryCorrelations(longest_time=200.0, **where),
+            TrajectoryDOS(energy_fwhm=25.0, **options),
+        )
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(200)  # what is loaded and cached counts once
+    assert peak(800) < 1.2 * peak(200)  # sums for errors grow as the logarithm
 
 
 def test_one_atom_has_no_temperature_of_its_own():
