@@ -13,7 +13,7 @@ and the masses, so that isotopes shift the answer as they should.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,9 @@ from scatterml_ase.units import ROOT_EV_PER_ANGSTROM2_AMU_TO_MEV
 
 _SHARPEST = 150.0
 _HIGHEST = 3.0  # of the Einstein energy: where the last component starts from
-_OWN = 8  # numbers per atom besides the encoder's scalars
+_TINY = 1e-9  # meV
+_FULL = 20.0  # the exponential of it leaves nothing
+_OWN = 7  # numbers per atom besides the encoder's scalars
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class PhononDOSConfig(ForceConstantsConfig):
     head_width: int = 192
     """Width of the networks of a head."""
     members: int = 4
-    """Heads, trained from different seeds."""
+    """Networks that differ in how they started and in what weighed most in their training."""
+    stretch_scale: float = 1.0
+    """Factor on the heads' own word on common errors, found on crystals not trained on."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +58,28 @@ class ModeMixture:
     """E in meV, positive."""
     powers: Tensor
     """p."""
+    stretch: Tensor
+    """Scale b (members, atoms) of the error common to all energies of a crystal, relative: their
+    logarithms are off together by a Laplace distribution of that scale."""
 
     def cumulative(self, energies: Tensor, chunk: slice = slice(None)) -> Tensor:
         """Return the modes of each atom below energies (e,) or (atoms, e) in meV.
 
         Shape (members, atoms, e), between 0 and 3.
         """
-        grid = energies.expand(self.weights.shape[1], -1)[chunk]  # [atom, e]
-        scale = self.energies[:, chunk, :, None]
-        ratio = (grid[None, :, None, :] / scale).clamp(min=1e-9, max=1e3)
+        scale = self.energies[:, chunk, :, None].log()  # [member, atom, component, 1]
         power = self.powers[:, chunk, :, None]
-        rising = -torch.expm1(-torch.exp(power * ratio.log()))
-        mirrored = (-grid[None, :, None, :] / scale[:, :, -1:]).clamp(min=1e-9, max=1e3)
-        real = (self.weights[:, chunk, :-1, None] * rising[:, :, :-1]).sum(2)
-        falling = torch.exp(-(mirrored ** power[:, :, -1:]))
-        return 3 * (real + (self.weights[:, chunk, -1:, None] * falling).sum(2))
+        weights = self.weights[:, chunk, :, None]
+        real, last = slice(None, -1), slice(-1, None)
+        up, down = ((sign * energies).clamp(min=_TINY).log() for sign in (1, -1))
+        if energies.dim() == 2:  # each atom has its own
+            up, down = (x[chunk].unsqueeze(-2) for x in (up, down))
+        rising = power[:, :, real] * (up - scale[:, :, real])
+        falling = power[:, :, last] * (down - scale[:, :, last])
+        rising = torch.special.expm1(-torch.exp(rising.clamp(max=_FULL)))
+        falling = torch.exp(-torch.exp(falling.clamp(max=_FULL)))
+        below = (weights[:, :, last] * falling).sum(2) - (weights[:, :, real] * rising).sum(2)
+        return 3 * below
 
 
 class PhononDOSModel(nn.Module):
@@ -80,7 +91,7 @@ class PhononDOSModel(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = ForceConstantsModel(config)
-        self.heads = nn.ModuleList(DOSHead(config) for _ in range(config.members))
+        self.heads = DOSHeads(config)
 
     @property
     def species(self) -> tuple[int, ...]:
@@ -95,11 +106,8 @@ class PhononDOSModel(nn.Module):
     def forward(self, graph: HarmonicGraph, masses: Tensor) -> ModeMixture:
         """Return the mixtures of all atoms; ``masses`` (atoms,) in amu."""
         features, einstein = self.features(graph, masses)
-        found = [head(features, einstein, graph.batch) for head in self.heads]
-        return ModeMixture(
-            *(torch.stack([getattr(one, name) for one in found])
-              for name in ("weights", "energies", "powers"))
-        )  # fmt: skip
+        found = self.heads(features, einstein, graph.batch)
+        return replace(found, stretch=self.config.stretch_scale * found.stretch)
 
     def features(self, graph: HarmonicGraph, masses: Tensor) -> tuple[Tensor, Tensor]:
         """Return what heads start from, (atoms, f), and the Einstein energy of crystals in meV."""
@@ -110,24 +118,26 @@ class PhononDOSModel(nn.Module):
         return torch.cat([nodes.scalars, moments], dim=1), einstein
 
 
-class DOSHead(nn.Module):
-    """From features of atoms to their mixtures."""
+class DOSHeads(nn.Module):
+    """From features of atoms to their mixtures: several networks of one kind, side by side."""
 
     def __init__(self, config: PhononDOSConfig) -> None:
         super().__init__()
         size, width, k = config.width + _OWN, config.head_width, config.components + 1
+        members = config.members
         self.components = k
         self.mean = nn.Parameter(torch.zeros(size), requires_grad=False)
         self.spread = nn.Parameter(torch.ones(size), requires_grad=False)
         self.own = nn.Sequential(
-            nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+            _Linears(members, size, width), nn.SiLU(), _Linears(members, width, width), nn.SiLU()
         )
-        self.crystal = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU())
-        last = nn.Linear(width, 3 * k)
-        nn.init.uniform_(last.weight, -(spread := 0.3 * width**-0.5), spread)
-        self.out = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), last)
+        self.crystal = nn.Sequential(_Linears(members, 2 * width, width), nn.SiLU())
+        self.doubt = _Linears(members, width, 1)
+        self.out = nn.Sequential(
+            _Linears(members, 2 * width, width), nn.SiLU(), _Linears(members, width, 3 * k, 0.3)
+        )
         start = torch.linspace(0.1, _HIGHEST, k)
-        self.positions = nn.Parameter(start.log())
+        self.positions = nn.Parameter(start.log().repeat(members, 1, 1))
 
     def forward(
         self,
@@ -136,7 +146,7 @@ class DOSHead(nn.Module):
         batch: Tensor,
         multiplicity: Tensor | None = None,
     ) -> ModeMixture:
-        """Return mixtures (atoms, components).
+        """Return the mixtures.
 
         Parameters
         ----------
@@ -149,21 +159,43 @@ class DOSHead(nn.Module):
         multiplicity
             How many equal atoms each stands for, (atoms,); one if None.
         """
-        own = self.own((features - self.mean) / self.spread)
-        many = own.new_ones(len(own), 1) if multiplicity is None else multiplicity.unsqueeze(1)
-        graphs = len(einstein)
-        counts = segment_sum(many, batch, graphs)
-        mean = segment_sum(many * own, batch, graphs) / counts
-        square = segment_sum(many * (own - mean[batch]).square(), batch, graphs) / counts
-        crystal = self.crystal(torch.cat([mean, (square + 1e-6).sqrt()], dim=1))
-        out = self.out(torch.cat([own, crystal[batch]], dim=1))
-        logits, places, sharpness = out.view(len(own), 3, self.components).unbind(1)
-        logits = torch.cat([logits[:, :-1], logits[:, -1:] - 4.0], dim=1)
+        members = len(self.positions)
+        own = self.own(((features - self.mean) / self.spread).expand(members, -1, -1))
+        shares = own.new_ones(len(batch)) if multiplicity is None else multiplicity
+        shares = shares / segment_sum(shares, batch, len(einstein))[batch]
+        shares = shares.unsqueeze(1)  # [atom, 1]
+
+        def mean(values: Tensor) -> Tensor:  # [member, atom, f] to [member, graph, f]
+            empty = values.new_zeros(members, len(einstein), values.shape[2])
+            return empty.index_add(1, batch, shares * values)
+
+        means = mean(own)
+        square = mean((own - means[:, batch]).square())
+        crystal = self.crystal(torch.cat([means, (square + 1e-6).sqrt()], dim=2))
+        out = self.out(torch.cat([own, crystal[:, batch]], dim=2))
+        logits, places, sharpness = out.unflatten(2, (3, self.components)).unbind(2)
+        logits = torch.cat([logits[..., :-1], logits[..., -1:] - 4.0], dim=2)
         places = self.positions + 1.5 * torch.tanh(places / 1.5)
-        powers = 3 + (_SHARPEST - 3) * torch.sigmoid(sharpness - 2.0)
         return ModeMixture(
-            torch.softmax(logits, dim=1), einstein[batch].unsqueeze(1) * places.exp(), powers
+            weights=torch.softmax(logits, dim=2),
+            energies=einstein[batch].unsqueeze(1) * places.exp(),
+            powers=3 + (_SHARPEST - 3) * torch.sigmoid(sharpness - 2.0),
+            stretch=(self.doubt(crystal).squeeze(2) - 4.0).exp()[:, batch],
         )
+
+
+class _Linears(nn.Module):
+    """Linear maps of several members, each of its own features: (members, n, in) to (…, out)."""
+
+    def __init__(self, members: int, size_in: int, size_out: int, gain: float = 1.0) -> None:
+        super().__init__()
+        spread = size_in**-0.5
+        weight = torch.empty(members, size_in, size_out).uniform_(-spread, spread)
+        self.weight = nn.Parameter(gain * weight)
+        self.bias = nn.Parameter(torch.empty(members, 1, size_out).uniform_(-spread, spread))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, features, self.weight)
 
 
 def local_moments(
@@ -171,10 +203,11 @@ def local_moments(
 ) -> tuple[Tensor, Tensor]:
     """Return numbers of each atom that follow from Φ and masses, and the Einstein energies.
 
-    Of each atom (atoms, 8): its three Einstein energies, the strength of its coupling to others,
-    and its mass, relative to those of the crystal as logarithms; then the logarithms of the
-    crystal's Einstein energy (meV), of its mean mass (amu), and the spread of Einstein energies.
-    Φ is that of springs and responses; of crystals (graphs,): √(mean of tr Φ_ii/3M_i) in meV.
+    Of each atom (atoms, 7): its three Einstein energies, the strength of its coupling to others,
+    and its mass, relative to those of the crystal as logarithms; then, of the crystal, those of the
+    mean of tr Φ_ii/3 (eV/Å²) and of the spread of Einstein energies. None changes when all masses
+    do in proportion, as frequencies in units of one of them do not. Of crystals (graphs,): the
+    Einstein energy √(mean of tr Φ_ii/3M_i) in meV. Φ is that of springs and responses.
     """
     i, j = graph.edge_index[:, graph.pairs]
     n = len(masses)
@@ -196,6 +229,7 @@ def local_moments(
         return segment_sum(values, graph.batch, graph.graphs) / counts
 
     scale = mean(squares.mean(1)).clamp(min=1e-4)  # eV/Å²/amu
+    stiffness = mean(onsite.diagonal(dim1=1, dim2=2).mean(1)).clamp(min=1e-3)
     mass = mean(masses.log())
     relative = squares / scale[graph.batch].unsqueeze(1)
     spread = (mean((relative.mean(1) - 1).square()) + 1e-6).sqrt()
@@ -203,8 +237,7 @@ def local_moments(
         0.5 * relative.clamp(min=1e-2).log(),
         0.5 * (coupling / scale[graph.batch]).clamp(min=1e-3).log().unsqueeze(1),
         (masses.log() - mass[graph.batch]).unsqueeze(1),
-        0.5 * scale.log()[graph.batch].unsqueeze(1),
-        mass[graph.batch].unsqueeze(1),
+        0.5 * stiffness.log()[graph.batch].unsqueeze(1),
         spread.log()[graph.batch].unsqueeze(1),
     ]
     return torch.cat(columns, dim=1), ROOT_EV_PER_ANGSTROM2_AMU_TO_MEV * scale.sqrt()

@@ -27,6 +27,8 @@ from scatterml_ase.store import load_model
 if TYPE_CHECKING:
     from scatterml_ase.results.dos import PhononDOS
 
+_SHIFTS = 4
+"""Common errors each member is taken with."""
 _PRESENT = 1e-4  # of all modes: less weight at an end of the axis is not shown
 
 
@@ -54,6 +56,9 @@ class PhononDOSPredictor:
         Or their width in meV.
     mesh
         Divisions of the mesh of the method "force_constants".
+    uncertainty
+        Whether the fast method tells how sure it is: by ``samples``, equally likely densities,
+        whose standard deviation is ``error``.
     progress
         Whether a list of structures shows a progress bar.
     """
@@ -64,6 +69,7 @@ class PhononDOSPredictor:
     energy_edges: np.ndarray | None = None
     energy_step: float | None = None
     mesh: int | tuple[int, int, int] = (20, 20, 20)
+    uncertainty: bool = True
     progress: bool = False
 
     def __post_init__(self) -> None:
@@ -144,17 +150,18 @@ class PhononDOSPredictor:
         edges = self._edges(mixtures, own)
         grid = torch.from_numpy(edges).to(mixtures.weights)
         below = mixtures.cumulative(grid, own).double().numpy()  # [member, atom, edge]
-        counts = np.diff(below, axis=2)
-        counts *= 3 / counts.sum(axis=2, keepdims=True)  # what little lies beyond the ends
-        density = counts / np.diff(edges)
-        partial = density.mean(axis=0)
-        totals = density.sum(axis=1)
+        partial = _density(below.mean(axis=0), edges)
+        samples = None
+        if self.uncertainty:
+            stretch = float(mixtures.stretch[:, own].mean())
+            samples = _density(_samples(below, edges, stretch), edges)
         return PhononDOS(
             crystal=Crystal.from_atoms(cell),
             energy_edges=edges,
             total=partial.sum(axis=0),
             partial=partial,
-            error=totals.std(axis=0, ddof=1) if len(totals) > 1 else None,
+            samples=samples,
+            error=None if samples is None else samples.sum(axis=1).std(axis=0, ddof=1),
             provenance=describe_prediction(self, self.network.card, cell),
         )
 
@@ -170,3 +177,28 @@ class PhononDOSPredictor:
         low = energies[int((below > _PRESENT).nonzero()[0])] if imaginary else 0.0
         high = energies[int((below < 1 - _PRESENT).nonzero()[-1])]
         return nice_edges(float(low), float(high), self.energy_step)
+
+
+def _density(below: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return densities of three modes an atom from the modes below each edge, (..., edges)."""
+    counts = np.diff(below, axis=-1)
+    counts *= 3 / counts.sum(axis=-1, keepdims=True)  # what little lies beyond the ends
+    return counts / np.diff(edges)
+
+
+def _samples(below: np.ndarray, edges: np.ndarray, stretch: float) -> np.ndarray:
+    """Return equally likely modes below each edge, (samples, atoms, edges).
+
+    Each member (members, atoms, edges) is taken with several errors common to all energies: their
+    logarithms are shifted by quantiles of a Laplace distribution of scale ``stretch``.
+    """
+    members, atoms, _ = below.shape
+    count = members * _SHIFTS
+    level = (np.arange(count) + 0.5) / count
+    quantiles = np.where(level < 0.5, np.log(2 * level), -np.log(2 - 2 * level))
+    samples = np.empty((count, atoms, len(edges)))
+    for k, shift in enumerate(stretch * quantiles):
+        moved = edges * np.exp(-shift)
+        for atom in range(atoms):
+            samples[k, atom] = np.interp(moved, edges, below[k % members, atom])
+    return samples

@@ -215,6 +215,7 @@ class Responses(_Pairwise):
     """W_ij and s_i: how an atom's surroundings answer to displacements of its neighbours."""
 
     to_tensor: Tensor
+    response_of: Tensor
 
     def __init__(self, config: ForceConstantsConfig) -> None:
         scalars, vectors, tensors = self.counts = config.responses
@@ -225,6 +226,9 @@ class Responses(_Pairwise):
         self.of_neighbour = nn.Linear(config.width, config.hidden, bias=False)
         self.stiffness = mlp(config.width, config.hidden, sum(self.counts))
         self.register_table("to_tensor", clebsch_gordan(1, 1, 2))
+        sizes = torch.tensor((1, 3, 5)).repeat_interleave(torch.tensor(self.counts))
+        response_of = torch.arange(len(sizes)).repeat_interleave(sizes)
+        self.register_buffer("response_of", response_of, persistent=False)
 
     def forward(self, graph: HarmonicGraph, nodes: NodeFeatures) -> tuple[Tensor, Tensor]:
         """Return W (edges within the response cutoff, rows, 3) and s (atoms, rows)."""
@@ -243,10 +247,7 @@ class Responses(_Pairwise):
         rows = torch.cat(parts, dim=1)
         strength = self.decay(r, graph.numbers[i], graph.numbers[j], _DECAY / 2)
         stiffness = _STRENGTH * self.stiffness(nodes.scalars)
-        repeats = torch.tensor((1, 3, 5), device=r.device).repeat_interleave(
-            torch.tensor(self.counts, device=r.device)
-        )
-        return rows * strength[:, None, None], stiffness.repeat_interleave(repeats, dim=1)
+        return rows * strength[:, None, None], stiffness.index_select(1, self.response_of)
 
     def _scalars(self, out: Tensor, n: Tensor, vectors: Tensor, tensors: Tensor) -> Tensor:
         """Scalars feel displacements along vectors: r̂, the centre's vectors, its tensors · r̂."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from scatterml_ase.errors import AccuracyWarning, InputError, explain, warn
-from scatterml_ase.physics import debye_waller
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics import density_of_states as physics
 from scatterml_ase.physics.thermal import debye_temperature_from_moment
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
+from scatterml_ase.results.deviations import with_deviations
 from scatterml_ase.results.dos_figure import draw_dos
 from scatterml_ase.results.modes import PhononModes
 from scatterml_ase.results.thermal import (
@@ -46,6 +46,9 @@ class PhononDOS(Result):
         the total. None if no eigenvectors were at hand.
     error
         Standard deviation of the total in 1/meV, shape (energy,), if known.
+    samples
+        Equally likely partial densities in 1/meV, shape (sample, atom, energy), if known: their
+        spread is the uncertainty, and what follows from the DOS takes it on.
     """
 
     crystal: Crystal
@@ -53,6 +56,7 @@ class PhononDOS(Result):
     total: np.ndarray = array("energy", unit="1/{energy}")
     partial: np.ndarray | None = array("atom", "energy", unit="1/{energy}", default=None)
     error: np.ndarray | None = array("energy", unit="1/{energy}", default=None)
+    samples: np.ndarray | None = array("sample", "atom", "energy", unit="1/{energy}", default=None)
 
     signal: ClassVar[str] = "total"
     axes: ClassVar[tuple[str, ...]] = ("energy_edges",)
@@ -60,7 +64,12 @@ class PhononDOS(Result):
 
     @classmethod
     def from_modes(cls, modes: PhononModes, **options: Any) -> PhononDOS:
-        """Make the DOS from modes on a mesh; the options are those of :func:`phonon_dos`."""
+        """Make the DOS from modes on a mesh.
+
+        Options are those of :func:`~scatterml_ase.results.counted_dos.phonon_dos`.
+        """
+        from scatterml_ase.results.counted_dos import phonon_dos
+
         return phonon_dos(modes, **options)
 
     # -- what is in it -------------------------------------------------------------------------
@@ -121,7 +130,7 @@ class PhononDOS(Result):
     def broadened(self, fwhm: np.ndarray | float) -> Self:
         """Return the DOS broadened by a Gaussian; integrals stay what they are.
 
-        An error is lost: how those of neighbouring bins go together is not known.
+        An error without samples is lost: how those of neighbouring bins go together is not known.
 
         Parameters
         ----------
@@ -140,7 +149,11 @@ class PhononDOS(Result):
         matrix = physics.broadening_matrix(self.energy_edges, values)
         spread = (matrix / self.widths[:, None]) * self.widths  # densities in and out
         partial = None if self.partial is None else self.partial @ spread.T
-        return replace(self, total=spread @ self.total, partial=partial, error=None)
+        samples = None if self.samples is None else self.samples @ spread.T
+        error = None if samples is None else samples.sum(axis=1).std(axis=0, ddof=1)
+        return replace(
+            self, total=spread @ self.total, partial=partial, error=error, samples=samples
+        )
 
     def thermal(
         self, temperatures: np.ndarray | Sequence[float] | float | None = None
@@ -148,6 +161,7 @@ class PhononDOS(Result):
         """Return the thermal properties of the DOS, with a warning if modes are imaginary.
 
         Displacements come from the partial DOS and are isotropic: exact for atoms on cubic sites.
+        Where the DOS has samples, every property has its standard deviation over them.
 
         Parameters
         ----------
@@ -163,21 +177,11 @@ class PhononDOS(Result):
             atoms3 = 3 * len(self.crystal)
             lowest = dos.energies[np.flatnonzero(counts)[0]]
             warn_of_imaginary_modes(max(1, round(share * atoms3)), atoms3, lowest)
-        energies, weights = physics.quadrature(dos.energy_edges)
-        tensors = None
-        if dos.partial is not None:
-            tensors = physics.isotropic_displacements(
-                dos.partial * dos.widths, dos.energy_edges, self.crystal.masses, kelvin
-            )
-        return from_oscillators(
-            self.crystal,
-            energies.ravel(),
-            (counts[:, None] * weights).ravel(),
-            kelvin,
-            displacement_tensors=tensors,
-            imaginary_share=share,
-            provenance=self.provenance,
-        )
+        mean = dos._oscillators(dos.total, dos.partial, kelvin, share)
+        if dos.samples is None:
+            return mean
+        members = [dos._oscillators(one.sum(axis=0), one, kelvin) for one in dos.samples]
+        return with_deviations(mean, members)
 
     def plot(
         self,
@@ -201,6 +205,26 @@ class PhononDOS(Result):
 
     # -- parts of the above --------------------------------------------------------------------
 
+    def _oscillators(
+        self, total: np.ndarray, partial: np.ndarray | None, kelvin: np.ndarray, share: float = 0.0
+    ) -> ThermalProperties:
+        """Return the thermal properties of densities on these bins, in meV."""
+        energies, weights = physics.quadrature(self.energy_edges)
+        tensors = None
+        if partial is not None:
+            tensors = physics.isotropic_displacements(
+                partial * self.widths, self.energy_edges, self.crystal.masses, kelvin
+            )
+        return from_oscillators(
+            self.crystal,
+            energies.ravel(),
+            ((total * self.widths)[:, None] * weights).ravel(),
+            kelvin,
+            displacement_tensors=tensors,
+            imaginary_share=share,
+            provenance=self.provenance,
+        )
+
     def _need_partial(self) -> np.ndarray:
         if self.partial is None:
             raise InputError(
@@ -211,92 +235,3 @@ class PhononDOS(Result):
                 )
             )
         return self.partial
-
-
-def phonon_dos(
-    modes: PhononModes,
-    *,
-    energy_edges: np.ndarray | None = None,
-    energy_step: float | None = None,
-    fwhm: float | None = None,
-    method: Method | None = None,
-) -> PhononDOS:
-    """Make the density of states from modes on a mesh.
-
-    Parameters
-    ----------
-    modes
-        Modes on a mesh, full or irreducible; with eigenvectors there is a partial DOS.
-    energy_edges
-        Edges of the bins in meV, shape (energy + 1,).
-    energy_step
-        Or the width of the bins in meV, which then cover all modes; a round width that makes
-        about 300 bins if None.
-    fwhm
-        Gaussian broadening in meV. None broadens nothing in the tetrahedron method, and by 1/40
-        of the highest energy when single points are counted.
-    method
-        "tetrahedron" interpolates between the points of a regular mesh, "points" counts them as
-        they are; the first where ``modes`` has a mesh, if None.
-
-    Raises
-    ------
-    InputError
-        If the edges do not ascend, or tetrahedra are asked for without a mesh.
-    """
-    modes = modes.to("meV")
-    # Translations at Γ scatter about zero by rounding: they count as stable.
-    tiny = np.abs(modes.frequencies) < debye_waller.MINIMUM_FREQUENCY
-    energies = np.where(tiny, np.abs(modes.frequencies) + 1e-9, modes.frequencies)
-    method = method or ("points" if modes.mesh_mapping is None else "tetrahedron")
-    if energy_edges is None:
-        edges = physics.nice_edges(energies.min(), energies.max(), energy_step)
-    else:
-        edges = physics.check_edges(energy_edges)
-    shares = np.ones((*energies.shape, 1))
-    if modes.eigenvectors is not None:
-        shares = np.sum(np.abs(modes.eigenvectors) ** 2, axis=3)
-    if method == "tetrahedron":
-        corners, weights = _tetrahedra(modes)
-        counts = physics.count_tetrahedra(energies, shares, corners, weights, edges)
-    else:
-        counts = physics.count_points(energies, shares * modes.weights[:, None, None], edges)
-    missing = 1 - counts.sum() / energies.shape[1]
-    if missing > 1e-6:
-        _warn_of_cut(missing, edges)
-    density = counts / np.diff(edges)
-    partial = modes.site_average(density.T).T if modes.eigenvectors is not None else None
-    total = density.sum(axis=0) if partial is None else partial.sum(axis=0)
-    dos = PhononDOS(
-        crystal=modes.crystal,
-        energy_edges=edges,
-        total=total,
-        partial=partial,
-        provenance={**modes.provenance, "dos_method": method, "dos_mesh": modes.mesh},
-    )
-    if fwhm is None:
-        fwhm = 0.0 if method == "tetrahedron" else energies.max() / 40
-    return dos.broadened(fwhm) if fwhm > 0 else dos
-
-
-def _tetrahedra(modes: PhononModes) -> tuple[np.ndarray, np.ndarray]:
-    if modes.mesh is None or modes.mesh_mapping is None:
-        raise InputError(
-            explain(
-                "The tetrahedron method needs modes on a regular mesh",
-                "these modes have no mesh",
-                "Make them with ForceConstants.mesh_modes, or use method='points'",
-            )
-        )
-    return physics.tetrahedra(modes.mesh, modes.mesh_mapping, modes.crystal.reciprocal_cell)
-
-
-def _warn_of_cut(missing: float, edges: np.ndarray) -> None:
-    warn(
-        explain(
-            f"{missing:.2%} of the modes lie outside the energy edges",
-            f"the edges run from {edges[0]:g} to {edges[-1]:g} meV",
-            "Leave energy_edges out to cover all modes",
-        ),
-        AccuracyWarning,
-    )

@@ -236,9 +236,9 @@ class ForceConstants(Result):
         """Return the density of states on a mesh, resolved by atom if ``partial``.
 
         Options (energy bins, broadening, method) go to
-        :func:`scatterml_ase.results.dos.phonon_dos`.
+        :func:`scatterml_ase.results.counted_dos.phonon_dos`.
         """
-        from scatterml_ase.results.dos import phonon_dos
+        from scatterml_ase.results.counted_dos import phonon_dos
 
         return phonon_dos(self.mesh_modes(mesh, eigenvectors=partial), **options)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GAS_CONSTANT = BOLTZMANN * MEV_PER_K_TO_J_PER_K_PER_MOL
 """k_B N_A in J/(K mol)."""
 Basis = Literal["cell", "formula_unit", "atom"]
+_EXTENSIVE = ("heat_capacity", "entropy", "free_energy", "internal_energy")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,6 +57,12 @@ class ThermalProperties(Result):
         The share of all modes they stand for, 0 to 1.
     basis
         "cell", "formula_unit" or "atom".
+    heat_capacity_error, entropy_error, free_energy_error, internal_energy_error
+        Standard deviations, shape (temperature,), where known.
+    isotropic_displacement_error
+        Standard deviation of U_iso in Å², shape (temperature, atom), where known.
+    debye_temperature_error
+        Standard deviation in K, where known.
     """
 
     crystal: Crystal
@@ -72,6 +79,14 @@ class ThermalProperties(Result):
     imaginary_modes: int = 0
     imaginary_share: float = 0.0
     basis: Basis = "cell"
+    heat_capacity_error: np.ndarray | None = array("temperature", unit="J/(K mol)", default=None)
+    entropy_error: np.ndarray | None = array("temperature", unit="J/(K mol)", default=None)
+    free_energy_error: np.ndarray | None = array("temperature", unit="kJ/mol", default=None)
+    internal_energy_error: np.ndarray | None = array("temperature", unit="kJ/mol", default=None)
+    isotropic_displacement_error: np.ndarray | None = array(
+        "temperature", "atom", unit="{length}^2", default=None
+    )
+    debye_temperature_error: float | None = None
 
     signal: ClassVar[str] = "heat_capacity"
     axes: ClassVar[tuple[str, ...]] = ("temperatures",)
@@ -96,15 +111,10 @@ class ThermalProperties(Result):
             If ``basis`` is none of these.
         """
         factor = self._count(basis) / self._count(self.basis)
-        return replace(
-            self,
-            heat_capacity=self.heat_capacity / factor,
-            entropy=self.entropy / factor,
-            free_energy=self.free_energy / factor,
-            internal_energy=self.internal_energy / factor,
-            zero_point_energy=self.zero_point_energy / factor,
-            basis=basis,
-        )
+        amounts = [*_EXTENSIVE, *(f"{name}_error" for name in _EXTENSIVE), "zero_point_energy"]
+        given = {name: getattr(self, name) for name in amounts}
+        changed = {name: value / factor for name, value in given.items() if value is not None}
+        return replace(self, **changed, basis=basis)
 
     @property
     def isotropic_displacements(self) -> np.ndarray | None:
@@ -136,14 +146,20 @@ class ThermalProperties(Result):
         right = ax.twinx()
         style = {"marker": "o"} if len(self.temperatures) == 1 else {"linewidth": 1.8}
         curves = (
-            (ax, self.heat_capacity, "$C_V$", PALETTE[0], "-"),
-            (ax, self.entropy, "$S$", PALETTE[2], "-"),
-            (right, self.free_energy, "$F$", PALETTE[1], "--"),
+            (ax, "heat_capacity", "$C_V$", PALETTE[0], "-"),
+            (ax, "entropy", "$S$", PALETTE[2], "-"),
+            (right, "free_energy", "$F$", PALETTE[1], "--"),
         )
         lines = []
-        for axes, values, label, color, line in curves:
+        for axes, name, label, color, line in curves:
+            values, error = getattr(self, name), getattr(self, f"{name}_error")
             if len(values) == 1:
-                label = f"{label} = {values[0]:.4g}"
+                label = f"{label} = {values[0]:.4g}" + (
+                    "" if error is None else f" ± {error[0]:.2g}"
+                )
+            elif error is not None:
+                band = (values - error, values + error)
+                axes.fill_between(self.temperatures, *band, color=color, alpha=0.25, lw=0)
             lines += axes.plot(
                 self.temperatures, values, color=color, linestyle=line, label=label, **style
             )

@@ -13,7 +13,8 @@ from scatterml_ase.errors import InputError, explain
 from scatterml_ase.physics.density_of_states import nice_edges
 from scatterml_ase.protocols import SupportsMembers
 from scatterml_ase.results.base import Result
-from scatterml_ase.results.dos import PhononDOS, phonon_dos
+from scatterml_ase.results.counted_dos import phonon_dos
+from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.results.force_constants import ForceConstants, Mesh
 from scatterml_ase.results.spread import mean_and_spread
 from scatterml_ase.scattering.view import highest_mode

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.results.bands import PhononBands
+from scatterml_ase.results.counted_dos import phonon_dos
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.dos import PhononDOS, phonon_dos
+from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.sqw import SqwMap
 from scatterml_ase.results.thermal import ThermalProperties

@@ -8,8 +8,9 @@ from scipy.special import ellipk
 
 from scatterml_ase.errors import AccuracyWarning, InputError, StabilityWarning
 from scatterml_ase.physics import density_of_states as physics
+from scatterml_ase.results.counted_dos import phonon_dos
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.dos import PhononDOS, phonon_dos
+from scatterml_ase.results.dos import PhononDOS
 from scatterml_ase.results.modes import PhononModes
 from scatterml_ase.results.thermal import thermal_properties
 from scatterml_ase.testing import check_result

@@ -73,6 +73,7 @@ class DosRunConfig:
     partial: float = 4.0
     divergence: float = 0.5
     square: float = 8.0
+    doubt: float = 0.02
     members: int = 4
     label_modes: int = 4000
     seed: int = 0

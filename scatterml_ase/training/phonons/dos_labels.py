@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scatterml_ase.errors import AccuracyWarning
-from scatterml_ase.results.dos import phonon_dos
+from scatterml_ase.results.counted_dos import phonon_dos
 from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.units import INVERSE_CM_TO_MEV
 

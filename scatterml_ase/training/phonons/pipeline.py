@@ -12,19 +12,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from scatterml_ase.phonons.dos_model import DOSHead, PhononDOSConfig, PhononDOSModel
+from scatterml_ase.phonons.dos_model import PhononDOSConfig, PhononDOSModel
 from scatterml_ase.phonons.force_constants_model import ForceConstantsConfig, ForceConstantsModel
 from scatterml_ase.training.phonons import cards
 from scatterml_ase.training.phonons.charges import predicted_dipoles
 from scatterml_ase.training.phonons.config import HarmonicRunConfig, PhononTrainingConfig
 from scatterml_ase.training.phonons.dos_labels import DosLabel, dos_label
-from scatterml_ase.training.phonons.dos_run import train_head
+from scatterml_ase.training.phonons.dos_run import (
+    calibrated_scale,
+    common_errors,
+    train_heads,
+)
 from scatterml_ase.training.phonons.dos_samples import DosSample
 from scatterml_ase.training.phonons.features import dos_samples
 from scatterml_ase.training.phonons.labelled import labelled_sample, read_labelled
@@ -73,13 +76,16 @@ class PhononTraining:
         """Return the model of densities of states on a trunk, its heads trained."""
         self.label()
         run = self.config.dos
+        torch.manual_seed(run.seed)
         options = {**dataclasses.asdict(trunk.config), "members": run.members}
         model = PhononDOSModel(PhononDOSConfig(**options))
         model.trunk.load_state_dict(trunk.state_dict())
         train, development = self._dos_samples(model)
-        for seed, head in enumerate(model.heads):
-            chosen = dataclasses.replace(run, seed=run.seed + seed)
-            train_head(cast(DOSHead, head), train, development, chosen, self.config.dos_optimizer)
+        train_heads(
+            model.heads, train, development, run, self.config.dos_optimizer, progress=self.progress
+        )
+        scale = calibrated_scale(*common_errors(model.heads, development))
+        model.config = dataclasses.replace(model.config, stretch_scale=round(scale, 4))
         return model.eval()
 
     # -- preparation ---------------------------------------------------------------------------
