@@ -33,9 +33,10 @@ plane = everything(force_constants)
 print(f"{plane.points} scattering vectors from {plane.wavevectors} wavevectors")
 
 # 2. What MERLIN sees of it with [110] along the beam at psi = 0, the crystal turned by 60 degrees.
-measured = replace(everything, instrument="MERLIN", incident_energy=60, psi=(0, 60))(
-    force_constants
-)
+#    Mosaic and divergence blur Q by 0.1 1/Å.
+measured = replace(
+    everything, instrument="MERLIN", incident_energy=60, psi=(0, 60), q_fwhm=0.1, q_samples=32
+)(force_constants)
 print(f"{measured.mask.mean():.0%} of the plane is measured")
 
 # 3. The same with phonons of finite lifetime: widths that grow with energy.
