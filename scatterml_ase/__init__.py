@@ -61,6 +61,7 @@ _PUBLIC = {
     "read_sqw": "scattering.files",
     "relax": "workflows.relax",
     "report": "workflows.report",
+    "screen": "workflows.screen",
     "spectrum": "workflows.spectrum",
     "surface_energy": "workflows.properties.defects",
     "thermal_expansion": "workflows.properties.thermal_expansion",

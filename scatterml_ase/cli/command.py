@@ -19,6 +19,7 @@ from scatterml_ase.cli.learning import CheckData, Select, Train, Uncertainty
 from scatterml_ase.cli.models import Models
 from scatterml_ase.cli.phonon_training import TrainPhonons
 from scatterml_ase.cli.plane import Plane
+from scatterml_ase.cli.screening import Screen
 from scatterml_ase.cli.terminal import set_up_messages, sigterm_unwinds
 from scatterml_ase.cli.trajectory import Trajectory
 from scatterml_ase.errors import InputError
@@ -29,6 +30,7 @@ Command = (
     Annotated[Spectrum, subcommand("spectrum")]
     | Annotated[Plane, subcommand("plane")]
     | Annotated[Trajectory, subcommand("trajectory")]
+    | Annotated[Screen, subcommand("screen")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Train, subcommand("train")]
     | Annotated[TrainPhonons, subcommand("train-phonons")]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from scatterml_ase.cli.terminal import Terminal, folder_stem
 from scatterml_ase.workflows.options import SpectrumOptions
@@ -37,6 +37,9 @@ class Spectrum:
         the fewest species.
     born
         With force constants of phonopy: a BORN file, in place of what else gives Born charges.
+    direct
+        Predict force constants from the structure alone, in seconds: no calculator, no relaxation.
+        The same as --method direct.
     output
         The folder for the results; by default named after the structure.
     """
@@ -44,6 +47,7 @@ class Spectrum:
     structure: Annotated[Positional[str], arg(metavar="STRUCTURE")]
     calculator: Annotated[str | None, arg(aliases=["-c"])] = None
     born: Path | None = None
+    direct: Annotated[bool, FlagCreatePairsOff] = False
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     physics: OmitArgPrefixes[SpectrumOptions] = field(default_factory=SpectrumOptions)
     terminal: OmitArgPrefixes[Terminal] = field(default_factory=Terminal)
@@ -54,13 +58,14 @@ class Spectrum:
         from scatterml_ase.workflows.spectrum import spectrum
         from scatterml_ase.workflows.table import summary_table
 
+        physics = replace(self.physics, method="direct") if self.direct else self.physics
         given: str | ForceConstants = self.structure
         if self.born is not None:
             given = read_force_constants(self.structure, born=self.born)
         folder = self.output or Path(f"{folder_stem(self.structure)}_spectrum")
         with _results_folder(folder):
             progress = not self.terminal.quiet
-            result = spectrum(given, self.calculator, self.physics, progress=progress)
+            result = spectrum(given, self.calculator, physics, progress=progress)
             logging.getLogger("scatterml_ase.cli").info("drawing and writing …")
             result.save(folder, progress=not self.terminal.quiet)
         if not self.terminal.quiet:

@@ -14,7 +14,7 @@ from scatterml_ase.scattering.probe import ProbeName, neutrons_only
 if TYPE_CHECKING:
     from scatterml_ase.scattering.instruments import Instrument
 
-Method = Literal["finite-displacement", "hessian"]
+Method = Literal["finite-displacement", "hessian", "direct"]
 
 # Options that are numbers: the open range they lie in, what they are, and an example.
 _RANGES = {
@@ -42,7 +42,8 @@ class SpectrumOptions:
     method
         How force constants are made: by finite displacements, with any calculator, or from the
         exact Hessian, with calculators that have one. The shipped potentials give it for the
-        infinite crystal: then no supercell is needed unless one is asked for.
+        infinite crystal: then no supercell is needed unless one is asked for. Or directly: a model
+        predicts them from the structure as it is, without calculator and relaxation.
     relax
         Whether positions and cell are relaxed first, keeping the space group.
     mesh_spacing
@@ -126,6 +127,10 @@ def check_options(options: SpectrumOptions) -> None:
             )
     if options.isotopes is not None:
         substitutions(options.isotopes)
+    if options.method == "direct" and (options.supercell or options.minimum_length):
+        what = "A supercell was asked for together with method='direct'"
+        why = "predicted force constants are those of the infinite crystal"
+        raise InputError(explain(what, why, "Leave out one of the two"))
     if options.supercell is not None:
         from scatterml_ase.phonons.supercell import supercell_matrix
 

@@ -32,14 +32,19 @@ from scatterml_ase.workflows.options import (
     chosen_instrument,
     scattered,
 )
+from scatterml_ase.workflows.sources import (
+    computed_force_constants,
+    given_force_constants,
+    holds_force_constants,
+    predicted_force_constants,
+    prepared,
+)
 from scatterml_ase.workflows.stages import stage
-from scatterml_ase.workflows.structures import check_crystal, read_structure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHELLS, _WIDTH, _UNSTABLE_WAVEVECTORS = 160, 1 / 40, 100_000
-_FORCE_CONSTANTS = (".yaml", ".yml", ".nxs", ".hdf5", ".h5")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -154,13 +159,18 @@ def spectrum(
     options = options or SpectrumOptions()
     check_options(options)
     times: dict[str, float] = {}
-    if isinstance(structure, ForceConstants) or _holds_force_constants(structure):
+    if isinstance(structure, ForceConstants) or holds_force_constants(structure):
         with stage("setup", "reading force constants", times):
-            force_constants = _given(structure)
+            force_constants = given_force_constants(structure)
+        atoms = force_constants.crystal.to_atoms()
+        return _observe(atoms, force_constants, options, times, progress=progress)
+    if options.method == "direct":
+        with stage("force constants", "predicting force constants from structure", times):
+            force_constants = predicted_force_constants(structure, calculator)
         atoms = force_constants.crystal.to_atoms()
         return _observe(atoms, force_constants, options, times, progress=progress)
     with stage("setup", "reading the structure, loading the calculator", times):
-        atoms = _prepare(structure, calculator, progress=progress)
+        atoms = prepared(structure, calculator, progress=progress)
         if options.isotopes is not None:  # refuse those of other elements before the work
             Crystal.from_atoms(atoms).substituted(options.isotopes)
     if options.relax:
@@ -169,56 +179,11 @@ def spectrum(
         with stage("relax", f"relaxing {atoms.symbols}", times):
             atoms = relax(atoms, progress=progress)
     with stage("force constants", f"force constants ({options.method})", times):
-        force_constants = _force_constants(atoms, options, progress=progress)
+        force_constants = computed_force_constants(atoms, options, progress=progress)
     return _observe(atoms, force_constants, options, times, progress=progress)
 
 
 # -- stages ---------------------------------------------------------------------------------------
-
-
-def _holds_force_constants(structure: Any) -> bool:
-    """Tell by its name whether a file holds force constants instead of a structure."""
-    if not isinstance(structure, str | Path):
-        return False
-    path = Path(structure)
-    return path.suffix in _FORCE_CONSTANTS or path.name == "FORCE_CONSTANTS"
-
-
-def _given(source: Any) -> ForceConstants:
-    from scatterml_ase.phonons.convert import read_force_constants
-
-    return source if isinstance(source, ForceConstants) else read_force_constants(source)
-
-
-def _prepare(
-    structure: Atoms | str | Path, calculator: BaseCalculator | str | None, *, progress: bool
-) -> Atoms:
-    """Return the checked crystal with a calculator that can compute it."""
-    from scatterml_ase.workflows.calculators import make_calculator, require_results
-
-    with tqdm(desc="setting up", total=3, unit=" steps", disable=not progress) as bar:
-        if isinstance(structure, Atoms):
-            check_crystal(structure)
-            atoms, own = structure.copy(), structure.calc
-        else:
-            atoms, own = read_structure(structure), None
-        bar.update()
-        atoms.calc = make_calculator(calculator or own, atoms=atoms)
-        bar.update()
-        require_results(atoms)
-        bar.update()
-    return atoms
-
-
-def _force_constants(atoms: Atoms, options: SpectrumOptions, *, progress: bool) -> ForceConstants:
-    from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
-    from scatterml_ase.phonons.from_hessian import HessianPhonons
-
-    kind = HessianPhonons if options.method == "hessian" else FiniteDisplacementPhonons
-    analyzer = kind(
-        supercell=options.supercell, minimum_length=options.minimum_length, progress=progress
-    )
-    return analyzer(atoms)
 
 
 def _scattering(
@@ -278,6 +243,7 @@ def _observe(
         "sound_velocities": describe.describe_sound(
             force_constants, describe.sound_directions(force_constants.crystal.to_atoms())
         ),
+        "model": force_constants.provenance.get("model"),
         "supercell_atoms": describe.supercell_atoms(force_constants),
         **describe.describe_magnetism(maps),
         "options": asdict(options),

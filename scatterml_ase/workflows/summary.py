@@ -119,7 +119,7 @@ def describe_sound(force_constants: ForceConstants, directions: Mapping[str, Any
 def supercell_atoms(force_constants: ForceConstants) -> int | None:
     """Return how many atoms the supercell of force constants has; None if there is none."""
     matrix = force_constants.supercell_matrix
-    if matrix is None:
+    if matrix is None or "ForceConstantsPredictor" in force_constants.provenance:
         return None
     return round(abs(np.linalg.det(matrix))) * len(force_constants.crystal)
 

@@ -42,7 +42,9 @@ def _structure_rows(structure: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _energy_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "calculator" not in summary:
-        yield "calculator", "none: force constants were given"
+        model = summary.get("model")
+        source = f"predicted from structure by model {model}" if model else "were given"
+        yield "calculator", f"none: force constants {source}"
         return
     calculator = summary["calculator"]
     model = f" ({calculator['model']})" if "model" in calculator else ""
