@@ -127,13 +127,14 @@ class PathScattering:
         warn_of_imaginary_modes(factors.imaginary_share, stacklevel=4)
         energies = self._energies(factors, instrument, fixed_energy)
         found = self._spectra(scatterer, hkl, factors, energies)
-        mask = ~found.left_out
+        mask, kinematics = ~found.left_out, None
         if instrument is not None and fixed_energy is not None:
             lengths = np.linalg.norm(factors.Q, axis=1)
             centres = (energies.edges[1:] + energies.edges[:-1]) / 2
             reached = instrument.measured(lengths, centres, fixed_energy)
             view.check_something_measured(reached, instrument, fixed_energy)
             mask &= reached
+            kinematics = instrument.map_kinematics(fixed_energy)
         return SqwMap(
             crystal=force_constants.crystal,
             q=bin_edges(line.distance),
@@ -144,6 +145,7 @@ class PathScattering:
             q_reduced=hkl,
             temperature=scatterer.temperature,
             axis="path",
+            kinematics=kinematics,
             labels=line.labels,
             wavevectors=found.wavevectors,
             imaginary_share=factors.imaginary_share,

@@ -188,6 +188,17 @@ def test_a_line_is_a_gaussian_where_its_mode_is(zincblende):
     np.testing.assert_allclose(sqw.intensity, expected, rtol=0, atol=1e-6 * expected.max())
 
 
+def test_a_path_on_an_instrument_knows_its_neutrons(zincblende, tmp_path):
+    """So that k_f/k_i can be put into it, and stays known in its file."""
+    path = PathScattering(300.0, path="GX", zone=(2, 2, 0), points=5, instrument="MERLIN",
+                          incident_energy=200.0)  # fmt: skip
+    sqw = path(zincblende)
+    raw = sqw.with_ki_over_kf(applied=False)
+    expected = sqw.intensity * np.sqrt(1 - sqw.energy_centres / 200.0)
+    np.testing.assert_allclose(raw.intensity, expected, rtol=1e-12)
+    assert type(sqw).load(sqw.save(tmp_path / "path.nxs")).kinematics == sqw.kinematics
+
+
 def test_an_instrument_shows_what_turning_the_crystal_reaches(zincblende):
     """More is seen the further the crystal turns; by u and v or by its UB matrix alike."""
     custom = Instrument.custom([(3, 60)], relative_energy_fwhm=0.03)
