@@ -190,9 +190,9 @@ def with_dipoles(
     matrix = supercell.enclosing_matrix(vectors, crystal.cell)
     sums = dipole.dipole_sum(crystal.cell, x, crystal.masses, born_charges, dielectric)
     own = (short_ranged.pairs, short_ranged.cell_shifts, short_ranged.blocks)
-    both = zip(own, dipole.dipole_pairs(sums, matrix, crystal.masses), strict=True)
-    pairs, shifts, blocks = merge_pairs(*(np.concatenate(part) for part in both))
-    return replace(
+    parts = zip(own, dipole.dipole_pairs(sums, matrix, crystal.masses), strict=True)
+    pairs, shifts, blocks = merge_pairs(*(np.concatenate(part) for part in parts))
+    both = replace(
         short_ranged,
         pairs=pairs,
         cell_shifts=shifts,
@@ -201,6 +201,8 @@ def with_dipoles(
         born_charges=born_charges,
         dielectric=dielectric,
     )
+    # In the sum over all dipoles a rigid shift costs a little where symmetry is low.
+    return both.symmetrized()
 
 
 def _springs(edges: CrystalEdges, K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
