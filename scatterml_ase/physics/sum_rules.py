@@ -86,3 +86,28 @@ def symmetrized(
         multipliers -= solution.reshape(atoms, 3, 3)
     i, j = pairs.T
     return pairs, cell_shifts, blocks + multipliers[i] + multipliers[j].swapaxes(1, 2)
+
+
+def rotational_residual(pairs: np.ndarray, vectors: np.ndarray, blocks: np.ndarray) -> float:
+    """Return how far force constants are from the rotational sum rule, relative, 0 to 1.
+
+    A rigid rotation exerts no force on a crystal without stress (Born and Huang 1954, § 23): for
+    each atom i, Σ_j Φ_ij^ab r_ij^c must not change when b and c are exchanged. The residual is the
+    norm of what does change, over all atoms, divided by that of Σ_j |Φ_ij| |r_ij|.
+
+    Parameters
+    ----------
+    pairs
+        Atoms i and j, shape (p, 2).
+    vectors
+        From atom i to atom j, shape (p, 3), Å.
+    blocks
+        Φ_ij, shape (p, 3, 3).
+    """
+    atoms = int(pairs.max(initial=-1)) + 1
+    moments, sizes = np.zeros((atoms, 3, 3, 3)), np.zeros(atoms)
+    np.add.at(moments, pairs[:, 0], blocks[:, :, :, None] * vectors[:, None, None, :])
+    lengths = np.linalg.norm(blocks, axis=(1, 2)) * np.linalg.norm(vectors, axis=1)
+    np.add.at(sizes, pairs[:, 0], lengths)
+    total = np.linalg.norm(sizes)
+    return float(np.linalg.norm(moments - moments.swapaxes(2, 3)) / total) if total else 0.0

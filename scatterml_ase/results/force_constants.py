@@ -276,6 +276,18 @@ class ForceConstants(Result):
         """Return the largest absolute energy of the acoustic modes at Γ in meV (exactly: 0)."""
         return dynamics.acoustic_residual(self._harmonic)
 
+    def rotational_residual(self) -> float:
+        """Return how far the rotational sum rule is from being obeyed, 0 (exactly) to 1.
+
+        See :func:`scatterml_ase.physics.sum_rules.rotational_residual`. It concerns force constants
+        that end within the supercell; those between Born charges do not.
+        """
+        crystal = self.crystal.to("angstrom")
+        i, j = self.pairs.T
+        x = crystal.scaled_positions
+        vectors = (self.cell_shifts + x[j] - x[i]) @ crystal.cell
+        return sum_rules.rotational_residual(self.pairs, vectors, self.blocks)
+
     def lowest_frequency(self, mesh: Mesh = (20, 20, 20)) -> float:
         """Return the lowest signed energy on a mesh, in meV; acoustic modes at Γ are left out."""
         modes = self.mesh_modes(mesh, eigenvectors=False)

@@ -169,3 +169,29 @@ def test_what_is_predicted_scatters(predictor):
 def test_what_cannot_be_predicted_is_refused(predictor, atoms, error, message):
     with pytest.raises(error, match=message):
         predictor(atoms)
+
+
+def springs(atoms, matrix_of):
+    """Force constants of springs between nearest neighbours, K from the unit vector."""
+    from ase.neighborlist import neighbor_list
+
+    from scatterml_ase import Crystal, ForceConstants
+
+    i, j, S, D = neighbor_list("ijSD", atoms, 1.9)
+    K = np.array([matrix_of(d / np.linalg.norm(d)) for d in D])
+    pairs = np.concatenate([np.stack([i, j], 1), np.stack([i, i], 1)])
+    return ForceConstants(
+        crystal=Crystal.from_atoms(atoms),
+        pairs=pairs,
+        cell_shifts=np.concatenate([S, 0 * S]),
+        blocks=np.concatenate([-K, K]),
+    )
+
+
+def test_central_springs_obey_the_rotational_sum_rule_and_others_do_not(predictor):
+    """A spring along its bond feels no rotation; one that resists sideways does."""
+    central = springs(quartz(), lambda n: np.outer(n, n))
+    assert central.rotational_residual() < 1e-12
+    sideways = springs(quartz(), lambda n: np.eye(3))
+    assert 0.01 < sideways.rotational_residual() <= 1
+    assert 0 <= predictor(quartz()).rotational_residual() <= 1
