@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.phonons.cells import primitive_cell
+from scatterml_ase.phonons.coverage import Coverage, coverage_of
 from scatterml_ase.phonons.dos_model import ModeMixture
 from scatterml_ase.phonons.force_constants_predictor import ForceConstantsPredictor, batches_of
 from scatterml_ase.phonons.harmonic_graph import crystal_edges, join_crystals
@@ -118,6 +119,10 @@ class PhononDOSPredictor:
     def _direct(self) -> ForceConstantsPredictor:
         return ForceConstantsPredictor(model=self.force_constants_model)
 
+    @cached_property
+    def _coverage(self) -> Coverage | None:
+        return coverage_of(self.network.card)
+
     def _counted(self, atoms: Atoms) -> PhononDOS:
         force_constants = self._direct(atoms)
         return force_constants.dos(
@@ -129,6 +134,9 @@ class PhononDOSPredictor:
         network = self.network
         dtype = next(network.parameters()).dtype
         edges = [crystal_edges(cell, network.cutoff) for cell in cells]
+        for cell, own in zip(cells, edges, strict=True):
+            if self._coverage is not None:
+                self._coverage.check(cell, own, network.card.name)
         graph = join_crystals(
             [cell.numbers for cell in cells],
             [(e.index, e.vectors, e.pairs) for e in edges],

@@ -14,6 +14,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from scatterml_ase.phonons.cells import new_phonopy, to_ase
+from scatterml_ase.phonons.coverage import Coverage, coverage_of
 from scatterml_ase.phonons.force_constants_model import ForceConstantsModel
 from scatterml_ase.phonons.harmonic_assembly import Pairs, assemble
 from scatterml_ase.phonons.harmonic_graph import CrystalEdges, crystal_edges, join_crystals
@@ -101,6 +102,10 @@ class ForceConstantsPredictor:
         """The model, loaded on first use."""
         return load_model(self.model, "float64")
 
+    @cached_property
+    def _coverage(self) -> Coverage | None:
+        return coverage_of(self.network.card)
+
     def _predict(self, batch: Sequence[Atoms]) -> list[ForceConstants]:
         network = cast(ForceConstantsModel, self.network)
         phonopies = [
@@ -111,6 +116,9 @@ class ForceConstantsPredictor:
             set_charges(phonopy, self.born_charges, self.dielectric, self.symmetry_precision)
         cells = [to_ase(phonopy.primitive) for phonopy in phonopies]
         edges = [crystal_edges(cell, network.cutoff) for cell in cells]
+        for cell, own in zip(cells, edges, strict=True):
+            if self._coverage is not None:
+                self._coverage.check(cell, own, self.network.card.name)
         graph = join_crystals(
             [cell.numbers for cell in cells],
             [(e.index, e.vectors, e.pairs) for e in edges],

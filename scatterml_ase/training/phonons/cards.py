@@ -12,6 +12,8 @@ import numpy as np
 from torch import nn
 
 from scatterml_ase.card import read_card
+from scatterml_ase.companions import save_companion
+from scatterml_ase.phonons.coverage import COMPANION, Coverage
 from scatterml_ase.phonons.dos_predictor import PhononDOSPredictor
 from scatterml_ase.phonons.force_constants_predictor import ForceConstantsPredictor
 from scatterml_ase.store import save_model
@@ -36,6 +38,8 @@ def save_with_card(
     config: PhononTrainingConfig,
     facts: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
+    *,
+    coverage: Coverage,
 ) -> Path:
     """Write a model to ``folder``, named as it; ``facts`` of its training, say hours."""
     card = config.card
@@ -62,6 +66,8 @@ def save_with_card(
             "limitations": " ".join(card.never_shown),
         },
     )
+    low, high = (round(float(x), 3) for x in coverage.packing)
+    save_companion(folder, COMPANION, coverage.tensors(), {"packing": [low, high]})
     return folder
 
 

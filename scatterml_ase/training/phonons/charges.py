@@ -28,12 +28,7 @@ def predicted_dipoles(model: ForceConstantsModel, target: HarmonicTarget) -> np.
     target
         A crystal of species the model knows.
     """
-    atoms = Atoms(
-        numbers=target.numbers,
-        cell=target.cell,
-        scaled_positions=target.scaled_positions,
-        pbc=True,
-    )
+    atoms = target.atoms
     return dipoles_at(model, atoms, target.q @ atoms.cell.array.T / (2 * np.pi))
 
 

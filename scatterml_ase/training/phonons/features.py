@@ -26,12 +26,7 @@ def dos_samples(
     """Yield a sample for each label; ``targets`` has the structures by name."""
     for label in tqdm(labels, desc="features", disable=not progress):
         target = targets[label.name]
-        atoms = Atoms(
-            numbers=target.numbers,
-            cell=target.cell,
-            scaled_positions=target.scaled_positions,
-            pbc=True,
-        )
+        atoms = target.atoms
         features, einstein = crystal_features(model, atoms, target.masses)
         yield dos_sample(label.name, features, einstein, label.counts)
 

@@ -17,8 +17,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from scatterml_ase.phonons.coverage import Coverage
 from scatterml_ase.phonons.dos_model import PhononDOSConfig, PhononDOSModel
 from scatterml_ase.phonons.force_constants_model import ForceConstantsConfig, ForceConstantsModel
+from scatterml_ase.phonons.harmonic_graph import crystal_edges
 from scatterml_ase.training.phonons import cards
 from scatterml_ase.training.phonons.charges import predicted_dipoles
 from scatterml_ase.training.phonons.config import HarmonicRunConfig, PhononTrainingConfig
@@ -182,6 +184,11 @@ class PhononTraining:
         self._seconds[name] = fit.seconds
         return model
 
+    def coverage(self, cutoff: float) -> Coverage:
+        """Return what crystals were trained on."""
+        crystals = (target.atoms for target in self.targets())
+        return Coverage.of((atoms, crystal_edges(atoms, cutoff)) for atoms in crystals)
+
     def _labelled(self, model: ForceConstantsModel) -> list[HarmonicSample]:
         """Return the crystals with labels, with dipoles of the charges of ``model``."""
         if not self.config.data.labels:
@@ -246,11 +253,12 @@ def train_phonons(
     models = {cards.FORCE_CONSTANTS: trunk, cards.DENSITIES: training.densities(trunk)}
     places = {name: folder / name for name in models}
     facts = {"hours": training.hours}
+    seen = training.coverage(trunk.cutoff)
     for name, model in models.items():
-        cards.save_with_card(model, places[name], config, facts)
+        cards.save_with_card(model, places[name], config, facts, coverage=seen)
     metrics = cards.judged(config, places, progress=progress)
     for name, model in models.items():
-        cards.save_with_card(model, places[name], config, facts, metrics[name])
+        cards.save_with_card(model, places[name], config, facts, metrics[name], coverage=seen)
     return places[cards.FORCE_CONSTANTS], places[cards.DENSITIES]
 
 

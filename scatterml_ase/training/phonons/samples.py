@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from ase import Atoms
 from torch import Tensor
 
 from scatterml_ase.phonons.harmonic_graph import HarmonicGraph, crystal_edges, join_crystals
@@ -56,12 +55,7 @@ class HarmonicSample:
 
 def harmonic_sample(target: HarmonicTarget, cutoff: float) -> HarmonicSample:
     """Find neighbours, and the modes of the reference."""
-    atoms = Atoms(
-        numbers=target.numbers,
-        cell=target.cell,
-        scaled_positions=target.scaled_positions,
-        pbc=True,
-    )
+    atoms = target.atoms
     edges = crystal_edges(atoms, cutoff)
     roots = np.repeat(np.sqrt(target.masses), 3)
     total = target.total.astype(complex) / (roots[:, None] * roots[None, :])

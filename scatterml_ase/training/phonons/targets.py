@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 
 from scatterml_ase.physics import dipole, lattice, supercell
 from scatterml_ase.results.force_constants import ForceConstants
@@ -45,6 +46,16 @@ class HarmonicTarget:
     """Z* (n, 3, 3); (0, 3, 3) if the source has none."""
     dielectric: np.ndarray
     """ε∞ (3, 3); (0, 3) if the source has none."""
+
+    @property
+    def atoms(self) -> Atoms:
+        """The crystal."""
+        return Atoms(
+            numbers=self.numbers,
+            cell=self.cell,
+            scaled_positions=self.scaled_positions,
+            pbc=True,
+        )
 
     @property
     def polar(self) -> bool:
