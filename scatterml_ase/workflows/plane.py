@@ -11,6 +11,7 @@ from scatterml_ase.results.force_constants import ForceConstants
 from scatterml_ase.results.plotting import subscripts
 from scatterml_ase.results.sqw_plane import SqwPlane
 from scatterml_ase.scattering.plane import PlaneScattering
+from scatterml_ase.scattering.probe import ProbeName
 
 Direction = tuple[float, float, float]
 
@@ -41,6 +42,8 @@ class PlaneOptions:
         Over how much in 1/Å across the plane the mean is taken.
     temperature
         In K.
+    probe
+        What is scattered: neutrons or x-rays.
     instrument
         A spectrometer such as ARCS or LET; by default S(Q,E) itself.
     incident_energy
@@ -67,6 +70,7 @@ class PlaneOptions:
     cell: str = "conventional"
     thickness: float = 0.0
     temperature: float = 300.0
+    probe: ProbeName = "neutron"
     instrument: str | None = None
     incident_energy: float | None = None
     psi: tuple[float, float] | None = None
@@ -115,7 +119,10 @@ def _subject(plane: SqwPlane) -> str:
     """Name the crystal, its temperature and the instrument."""
     formula = plane.crystal.to_atoms().get_chemical_formula("metal", empirical=True)
     words = [subscripts(formula), f"{plane.temperature:g} K"]
-    instrument = plane.provenance["plane"]["instrument"]
+    options = plane.provenance["plane"]
+    instrument = options["instrument"]
+    if options["probe"] == "xray":
+        words.append("x-rays")
     if plane.kinematics is not None and instrument is not None:
         words.append(f"{instrument['name']} at {plane.kinematics['fixed_energy']:g} meV")
     return ", ".join(words)

@@ -7,7 +7,7 @@ from ase.calculators.emt import EMT
 
 from scatterml_ase import PlaneScattering, cli, load_result
 from scatterml_ase.phonons.finite_displacement import FiniteDisplacementPhonons
-from scatterml_ase.workflows.plane import PlaneOptions, scatter_plane
+from scatterml_ase.workflows.plane import PlaneOptions, save_plane, scatter_plane
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +73,18 @@ def test_every_option_reaches_the_analyzer(force_constants):
     assert (told["linewidths"], told["cell"], told["psi"]) == (1.0, "primitive", (0.0, 90.0))
     assert told["instrument"]["name"] == "ARCS"
     assert plane.thickness == 0.1
+
+
+def test_x_rays_and_the_blur_in_q_are_those_of_the_analyzer(force_constants, tmp_path):
+    options = PlaneOptions(energy=(14.0, 16.0), bins=(4, 4), probe="xray", q_fwhm=0.1)
+    plane = scatter_plane(force_constants, options)
+    expected = PlaneScattering(
+        energy=(14.0, 16.0),
+        ranges=((-3, 3), (-3, 3)),
+        bins=(4, 4),
+        probe="xray",
+        q_fwhm=0.1,
+        progress=False,
+    )(force_constants)
+    np.testing.assert_allclose(plane.intensity, expected.intensity, rtol=1e-12)
+    assert (save_plane(plane, tmp_path / "out") / "plane.png").is_file()
