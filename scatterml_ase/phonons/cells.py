@@ -44,9 +44,10 @@ def _isotopes_apart(cell: PhonopyAtoms) -> PhonopyAtoms:
 
 def primitive_cell(unit: Atoms, precision: float) -> Atoms:
     """Return the primitive cell as phonopy finds it; ``unit`` itself if it is primitive."""
-    primitive = new_phonopy(unit, np.eye(3, dtype=int), precision).primitive
-    if len(primitive) == len(unit):
+    matrix = guess_primitive_matrix(_isotopes_apart(to_phonopy(unit)), symprec=precision)
+    if abs(np.linalg.det(matrix) - 1) < 1e-6:
         return unit
+    primitive = new_phonopy(unit, np.eye(3, dtype=int), precision).primitive
     result = unit[primitive.p2s_map.tolist()]
     result.set_cell(primitive.cell)
     return result

@@ -13,6 +13,7 @@ and the masses, so that isotopes shift the answer as they should.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,7 +31,7 @@ from scatterml_ase.units import ROOT_EV_PER_ANGSTROM2_AMU_TO_MEV
 _SHARPEST = 150.0
 _HIGHEST = 3.0  # of the Einstein energy: where the last component starts from
 _TINY = 1e-9  # meV
-_FULL = 20.0  # the exponential of it leaves nothing
+_EMPTY, _FULL = -80.0, 20.0  # exponents: nothing yet, nothing left; no denormal numbers
 _OWN = 7  # numbers per atom besides the encoder's scalars
 
 
@@ -62,6 +63,10 @@ class ModeMixture:
     """Scale b (members, atoms) of the error common to all energies of a crystal, relative: their
     logarithms are off together by a Laplace distribution of that scale."""
 
+    def ends(self, share: float) -> Tensor:
+        """Return the energies beyond which each component has only ``share`` of its modes."""
+        return self.energies * (-math.log(share)) ** (1 / self.powers)
+
     def cumulative(self, energies: Tensor, chunk: slice = slice(None)) -> Tensor:
         """Return the modes of each atom below energies (e,) or (atoms, e) in meV.
 
@@ -76,8 +81,8 @@ class ModeMixture:
             up, down = (x[chunk].unsqueeze(-2) for x in (up, down))
         rising = power[:, :, real] * (up - scale[:, :, real])
         falling = power[:, :, last] * (down - scale[:, :, last])
-        rising = torch.special.expm1(-torch.exp(rising.clamp(max=_FULL)))
-        falling = torch.exp(-torch.exp(falling.clamp(max=_FULL)))
+        rising = torch.special.expm1(-torch.exp(rising.clamp(_EMPTY, _FULL)))
+        falling = torch.exp(-torch.exp(falling.clamp(_EMPTY, _FULL)))
         below = (weights[:, :, last] * falling).sum(2) - (weights[:, :, real] * rising).sum(2)
         return 3 * below
 

@@ -177,14 +177,10 @@ class PhononDOSPredictor:
         """Return the bins asked for, or bins that cover all but a trace of the modes."""
         if self.energy_edges is not None:
             return check_edges(self.energy_edges)
-        highest = 1.2 * float(mixtures.energies[:, own].max())
-        grid = torch.linspace(-highest, highest, 801).to(mixtures.weights)
-        below = mixtures.cumulative(grid, own).mean((0, 1)) / 3
-        energies = grid.numpy()
-        imaginary = float(below[400]) > _PRESENT
-        low = energies[int((below > _PRESENT).nonzero()[0])] if imaginary else 0.0
-        high = energies[int((below < 1 - _PRESENT).nonzero()[-1])]
-        return nice_edges(float(low), float(high), self.energy_step)
+        weights = mixtures.weights[:, own]
+        ends = mixtures.ends(_PRESENT)[:, own] * (weights > _PRESENT)
+        low = -float(ends[..., -1].max()) if float(weights[..., -1].mean()) > _PRESENT else 0.0
+        return nice_edges(low, float(ends[..., :-1].max()), self.energy_step)
 
 
 def _density(below: np.ndarray, edges: np.ndarray) -> np.ndarray:
