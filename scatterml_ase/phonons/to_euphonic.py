@@ -54,6 +54,8 @@ def _by_cell(force_constants: ForceConstants, matrix: np.ndarray) -> tuple[np.nd
     Blocks to images of one atom, which are parts of one force constant, add up.
     """
     cells = supercell.cells_of(matrix)
+    # Euphonic takes the first cell for the one that all distances are measured from.
+    cells = cells[np.argsort(cells.any(axis=1), kind="stable")]
     _, label = supercell.unique_rows(
         np.concatenate([cells, supercell.wrap(force_constants.cell_shifts, matrix)])
     )

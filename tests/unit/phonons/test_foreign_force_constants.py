@@ -269,6 +269,16 @@ def test_euphonic_finds_the_same_modes(polar, charged):
     np.testing.assert_allclose(found, ours.modes(Q).frequencies, rtol=2e-4)
 
 
+def test_euphonic_gets_supercells_whose_first_cell_is_not_the_origin():
+    """The conventional cell of a face-centred crystal has sides (-1, 1, 1) … of the primitive."""
+    pytest.importorskip("euphonic")
+    sides = 2 * (np.ones((3, 3), dtype=int) - 2 * np.eye(3, dtype=int))
+    ours = FiniteDisplacementPhonons(supercell=sides, stress_tolerance=20)(alloy())
+    theirs = to_euphonic(ours).calculate_qpoint_phonon_modes(np.array(Q), asr=None, use_c=False)
+    found = theirs.frequencies.to("meV").magnitude
+    np.testing.assert_allclose(found, ours.modes(Q).frequencies, rtol=1e-6)
+
+
 def test_without_euphonic_it_says_so(polar, monkeypatch):
     monkeypatch.setitem(sys.modules, "euphonic", None)
     with pytest.raises(InputError, match="pip install euphonic"):
