@@ -22,12 +22,12 @@ predicted = ForceConstantsPredictor()(atoms)  # silicon was never in its trainin
 
 figure = Figure(figsize=(6, 4), layout="constrained")
 ax = figure.subplots()
-for constants, label, style in ((displaced, "displacements", "-"), (predicted, "predicted", "--")):
-    bands = constants.bands("GXWKGL", points=120)
-    ax.plot(bands.distance, bands.frequencies, style, color="C0" if style == "-" else "C3")
-    ax.plot([], [], style, color="C0" if style == "-" else "C3", label=label)
-ax.set(xlim=(0, bands.distance[-1]), ylim=(0, None), ylabel="Energy (meV)", xticks=[])
-ax.legend()
+displaced.bands("GXWKGL", points=120).plot(ax)
+bands = predicted.bands("GXWKGL", points=120)
+ax.plot(bands.distance, bands.frequencies, "--", color="C3")
+ax.plot([], [], color="C0", label="displacements")
+ax.plot([], [], "--", color="C3", label="predicted")
+ax.legend(loc="lower center")
 figure.savefig(folder / "silicon.png", dpi=150)
 
 q = np.array([[0, 0, 0], [0.5, 0, 0.5], [0.5, 0.5, 0.5]])

@@ -185,7 +185,7 @@ class PhononDOSPredictor:
 
 def _density(below: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return densities of three modes an atom from the modes below each edge, (..., edges)."""
-    counts = np.diff(below, axis=-1)
+    counts = np.maximum(np.diff(below, axis=-1), 0.0)  # float32 rounds differences about zero
     counts *= 3 / counts.sum(axis=-1, keepdims=True)  # what little lies beyond the ends
     return counts / np.diff(edges)
 
