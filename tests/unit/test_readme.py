@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from ase.build import bulk
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
@@ -35,6 +36,9 @@ def test_command_runs_as_printed(command, tmp_path):
     for name in ("potential.toml", "structure.cif"):
         if name in command:
             shutil.copy(ROOT / "tests" / "data" / name, tmp_path)
+    if "my_structures" in command:
+        (tmp_path / "my_structures").mkdir()
+        bulk("NaCl", "rocksalt", a=5.64).write(tmp_path / "my_structures" / "salt.cif")
     program, *arguments = shlex.split(command)
     assert program == "scatterml"
     done = subprocess.run(
