@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import torch
 from ase import Atoms
-from tqdm import tqdm
 
 from scatterml_ase.errors import InputError, explain
+from scatterml_ase.phonons.batch import CrystalBatch, in_batches
 from scatterml_ase.phonons.cells import primitive_cell
 from scatterml_ase.phonons.coverage import Coverage, coverage_of
 from scatterml_ase.phonons.dos_model import ModeMixture
-from scatterml_ase.phonons.force_constants_predictor import ForceConstantsPredictor, batches_of
-from scatterml_ase.phonons.harmonic_graph import crystal_edges, join_crystals
+from scatterml_ase.phonons.force_constants_predictor import ForceConstantsPredictor
 from scatterml_ase.phonons.preparation import unit_cell
 from scatterml_ase.phonons.provenance import describe_prediction
-from scatterml_ase.phonons.structure_checks import check_predictable
 from scatterml_ase.physics.density_of_states import check_edges, nice_edges
 from scatterml_ase.store import load_model
 
@@ -96,18 +94,13 @@ class PhononDOSPredictor:
             model does not know.
         """
         many = [atoms] if isinstance(atoms, Atoms) else list(atoms)
-        for each in many:
-            check_predictable(each, self.network.card)
-        found: list[PhononDOS] = []
-        with tqdm(
-            total=len(many), desc="densities of states", unit=" crystals", disable=not self.progress
-        ) as bar:
-            for batch in batches_of(many):
-                if self.method == "fast":
-                    found += self._fast(batch)
-                else:
-                    found += [self._counted(one) for one in batch]
-                bar.update(len(batch))
+        found = in_batches(
+            many,
+            self._fast if self.method == "fast" else self._counted,
+            self.network.card,
+            name="densities of states",
+            progress=self.progress,
+        )
         return found[0] if isinstance(atoms, Atoms) else found
 
     @cached_property
@@ -123,32 +116,22 @@ class PhononDOSPredictor:
     def _coverage(self) -> Coverage | None:
         return coverage_of(self.network.card)
 
-    def _counted(self, atoms: Atoms) -> PhononDOS:
-        force_constants = self._direct(atoms)
-        return force_constants.dos(
-            self.mesh, energy_edges=self.energy_edges, energy_step=self.energy_step
-        )
+    def _counted(self, many: list[Atoms]) -> list[PhononDOS]:
+        return [
+            constants.dos(self.mesh, energy_edges=self.energy_edges, energy_step=self.energy_step)
+            for constants in self._direct(many)
+        ]
 
-    def _fast(self, batch: Sequence[Atoms]) -> list[PhononDOS]:
-        cells = [primitive_cell(unit_cell(atoms), 1e-4) for atoms in batch]
+    def _fast(self, many: list[Atoms]) -> list[PhononDOS]:
         network = self.network
-        dtype = next(network.parameters()).dtype
-        edges = [crystal_edges(cell, network.cutoff) for cell in cells]
-        for cell, own in zip(cells, edges, strict=True):
-            if self._coverage is not None:
-                self._coverage.check(cell, own, network.card.name)
-        graph = join_crystals(
-            [cell.numbers for cell in cells],
-            [(e.index, e.vectors, e.pairs) for e in edges],
-            dtype,
-        )
-        masses = torch.from_numpy(np.concatenate([cell.get_masses() for cell in cells])).to(dtype)
+        cells = [primitive_cell(unit_cell(atoms), 1e-4) for atoms in many]
+        batch = CrystalBatch.of(cells, network, self._coverage)
+        masses = torch.from_numpy(np.concatenate([cell.get_masses() for cell in cells]))
         with torch.inference_mode():
-            mixtures = network(graph, masses)
-            stops = np.cumsum([len(cell) for cell in cells])
+            mixtures = network(batch.graph, masses.to(batch.graph.vectors.dtype))
             return [
-                self._result(cell, mixtures, slice(stop - len(cell), stop))
-                for cell, stop in zip(cells, stops, strict=True)
+                self._result(cell, mixtures, own)
+                for cell, own in zip(cells, batch.atoms, strict=True)
             ]
 
     def _result(self, cell: Atoms, mixtures: ModeMixture, own: slice) -> PhononDOS:

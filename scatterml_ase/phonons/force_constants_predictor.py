@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import numpy as np
 import torch
 from ase import Atoms
-from tqdm import tqdm
 
+from scatterml_ase.phonons.batch import CrystalBatch, in_batches
 from scatterml_ase.phonons.cells import new_phonopy, to_ase
 from scatterml_ase.phonons.coverage import Coverage, coverage_of
 from scatterml_ase.phonons.force_constants_model import ForceConstantsModel
 from scatterml_ase.phonons.harmonic_assembly import Pairs, assemble
-from scatterml_ase.phonons.harmonic_graph import CrystalEdges, crystal_edges, join_crystals
 from scatterml_ase.phonons.preparation import set_charges, unit_cell
 from scatterml_ase.phonons.provenance import describe_prediction
-from scatterml_ase.phonons.structure_checks import check_predictable
 from scatterml_ase.physics import dipole, supercell
 from scatterml_ase.physics.debye_waller import symmetrize_tensors
 from scatterml_ase.physics.sum_rules import merge_pairs
 from scatterml_ase.store import load_model
 
 if TYPE_CHECKING:
+    from phonopy import Phonopy
+
     from scatterml_ase.results.force_constants import ForceConstants
 
-_ATOMS_PER_BATCH = 500
 _NEUTRAL = 1e-3  # e: charges below do nothing
 
 
@@ -85,16 +84,13 @@ class ForceConstantsPredictor:
             model does not know.
         """
         many = [atoms] if isinstance(atoms, Atoms) else list(atoms)
-        network = self.network
-        for each in many:
-            check_predictable(each, network.card)
-        found: list[ForceConstants] = []
-        with tqdm(
-            total=len(many), desc="force constants", unit=" crystals", disable=not self.progress
-        ) as bar:
-            for batch in batches_of(many):
-                found += self._predict(batch)
-                bar.update(len(batch))
+        found = in_batches(
+            many,
+            self._predict,
+            self.network.card,
+            name="force constants",
+            progress=self.progress,
+        )
         return found[0] if isinstance(atoms, Atoms) else found
 
     @cached_property
@@ -106,58 +102,33 @@ class ForceConstantsPredictor:
     def _coverage(self) -> Coverage | None:
         return coverage_of(self.network.card)
 
-    def _predict(self, batch: Sequence[Atoms]) -> list[ForceConstants]:
+    def _predict(self, many: list[Atoms]) -> list[ForceConstants]:
         network = cast(ForceConstantsModel, self.network)
-        phonopies = [
-            new_phonopy(unit_cell(atoms), np.eye(3, dtype=int), self.symmetry_precision)
-            for atoms in batch
-        ]
-        for phonopy in phonopies:
-            set_charges(phonopy, self.born_charges, self.dielectric, self.symmetry_precision)
-        cells = [to_ase(phonopy.primitive) for phonopy in phonopies]
-        edges = [crystal_edges(cell, network.cutoff) for cell in cells]
-        for cell, own in zip(cells, edges, strict=True):
-            if self._coverage is not None:
-                self._coverage.check(cell, own, self.network.card.name)
-        graph = join_crystals(
-            [cell.numbers for cell in cells],
-            [(e.index, e.vectors, e.pairs) for e in edges],
-            next(network.parameters()).dtype,
-        )
-        marks = torch.full((len(cells),), float(self.polar is not False))
+        given = [self._phonopy(atoms) for atoms in many]
+        batch = CrystalBatch.of([to_ase(one.primitive) for one in given], network, self._coverage)
+        marks = torch.full((len(many),), float(self.polar is not False))
         with torch.inference_mode():
-            terms = network(graph, marks)
-            charges = network.polarity(graph)
-            near, _, _ = graph.within(network.config.response_cutoff)
-        springs, responses, stiffness, born, dielectric = (
-            x.double().numpy()
-            for x in (
-                terms.springs,
-                terms.responses,
-                terms.stiffness,
-                charges.born_charges,
-                charges.dielectric,
-            )
-        )
-        sizes = [len(cell) for cell in cells]
-        found = []
-        for k, (cell, own) in enumerate(zip(cells, edges, strict=True)):
-            atoms_of = slice(sum(sizes[:k]), sum(sizes[: k + 1]))
-            first_edge = sum(len(e.vectors) for e in edges[:k])
-            first_pair = sum(len(e.pairs) for e in edges[:k])
-            mine = (near >= first_edge) & (near < first_edge + len(own.vectors))
-            chosen = near[mine].numpy() - first_edge
-            pairs = assemble(
-                _springs(own, springs[first_pair : first_pair + len(own.pairs)]),
-                (own.index[:, chosen], own.shifts[chosen], responses[mine.numpy()]),
-                stiffness[atoms_of],
-            )
-            known = phonopies[k].nac_params
-            field = (born[atoms_of], dielectric[k])
-            if known is not None:
-                field = (known["born"], known["dielectric"])
-            found.append(self._result(cell, pairs, field))
-        return found
+            terms = network(batch.graph, marks)
+            found = network.polarity(batch.graph)
+        K, W, s = (x.double().numpy() for x in (terms.springs, terms.responses, terms.stiffness))
+        born, dielectric = found.born_charges.double().numpy(), found.dielectric.double().numpy()
+        where, chosen = batch.near(network.config.response_cutoff)
+        results = []
+        for k, (cell, edges) in enumerate(zip(batch.cells, batch.edges, strict=True)):
+            own, near = batch.atoms[k], chosen[k]
+            springs = (edges.index[:, edges.pairs], edges.shifts[edges.pairs], K[batch.pairs[k]])
+            responses = (edges.index[:, near], edges.shifts[near], W[where[k]])
+            field = (born[own], dielectric[k])
+            if (charges := given[k].nac_params) is not None:
+                field = (charges["born"], charges["dielectric"])
+            results.append(self._result(cell, assemble(springs, responses, s[own]), field))
+        return results
+
+    def _phonopy(self, atoms: Atoms) -> Phonopy:
+        """Return what finds the primitive cell and holds the user's charges."""
+        phonopy = new_phonopy(unit_cell(atoms), np.eye(3, dtype=int), self.symmetry_precision)
+        set_charges(phonopy, self.born_charges, self.dielectric, self.symmetry_precision)
+        return phonopy
 
     def _result(
         self, cell: Atoms, pairs: Pairs, field: tuple[np.ndarray, np.ndarray]
@@ -211,19 +182,3 @@ def with_dipoles(
     )
     # In the sum over all dipoles a rigid shift costs a little where symmetry is low.
     return both.symmetrized()
-
-
-def _springs(edges: CrystalEdges, K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return edges.index[:, edges.pairs], edges.shifts[edges.pairs], K
-
-
-def batches_of(many: Sequence[Atoms]) -> Iterator[list[Atoms]]:
-    """Cut a list into batches of some hundred atoms."""
-    batch: list[Atoms] = []
-    for atoms in many:
-        if batch and sum(map(len, batch)) + len(atoms) > _ATOMS_PER_BATCH:
-            yield batch
-            batch = []
-        batch.append(atoms)
-    if batch:
-        yield batch
