@@ -37,7 +37,7 @@ INSIDE = slice(4, -4)  # beyond the ends of the axis Euphonic's histogram brings
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 POINTS = {2: (250, 1000), 9: (60, 250)}
 """Directions per shell that Euphonic samples, by atoms in the cell."""
-REFERENCE = {1: 400_000, 2: 150_000, 9: 60_000}
+REFERENCE = {1: 400_000, 2: 100_000, 9: 60_000}
 
 
 def energy_edges(force_constants: ForceConstants) -> np.ndarray:
