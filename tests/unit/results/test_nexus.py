@@ -20,7 +20,16 @@ from scatterml_ase.results.thermal import ThermalProperties
 
 CRYSTAL = Crystal.from_atoms(bulk("NaCl", "rocksalt", a=5.6))
 PLAIN = {"zero_point_energy": 12.5, "debye_temperature": 300.0, "mesh": (2, 1, 1)}
-SIZES = {"q": 2, "mode": 6, "atom": 2, "energy": 4, "temperature": 3, "xyz": 3, "grid": 2, "sample": 5}
+SIZES = {
+    "q": 2,
+    "mode": 6,
+    "atom": 2,
+    "energy": 4,
+    "temperature": 3,
+    "xyz": 3,
+    "grid": 2,
+    "sample": 5,
+}
 
 
 def filled(cls: type[Result], *, optional: bool) -> Result:
