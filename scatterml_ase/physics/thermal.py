@@ -16,7 +16,7 @@ from scatterml_ase.units import BOLTZMANN, HBAR_PER_BOLTZMANN
 
 
 class HarmonicSums(NamedTuple):
-    """Sums over oscillators, each of shape (temperatures,).
+    """Sums over oscillators, each of shape (..., temperatures).
 
     Attributes
     ----------
@@ -43,18 +43,17 @@ def harmonic_sums(
     Parameters
     ----------
     energies
-        Oscillator energies in meV, positive, any shape.
+        Oscillator energies in meV, positive, shape (oscillators,).
     weights
-        How many oscillators each stands for, broadcast to ``energies``.
+        How many oscillators each stands for, shape (..., oscillators): several spectra of the
+        same energies cost little more than one.
     temperatures
         In K, shape (temperatures,).
     """
     temperatures = check_temperatures(temperatures)
-    weights = np.broadcast_to(weights, np.shape(energies)).ravel()
-    energies = np.ravel(energies)
-    zero_point = weights @ energies / 2
-    sums = np.zeros((4, len(temperatures)))
-    sums[2:] = zero_point
+    zero_point = np.asarray(weights @ energies / 2)
+    sums = np.zeros((4, *zero_point.shape, len(temperatures)))
+    sums[2:] = zero_point[..., None]
     for k, temperature in enumerate(temperatures):
         if temperature == 0:
             continue
@@ -66,10 +65,10 @@ def harmonic_sums(
         logarithm = np.log(gap)
         thermal = weights @ (energies * occupation)
         free = BOLTZMANN * temperature * (weights @ logarithm)
-        sums[0, k] = weights @ (x**2 * occupation / gap)
-        sums[1, k] = weights @ (x * occupation - logarithm)
-        sums[2, k] += free
-        sums[3, k] += thermal
+        sums[0, ..., k] = weights @ (x**2 * occupation / gap)
+        sums[1, ..., k] = weights @ (x * occupation - logarithm)
+        sums[2, ..., k] += free
+        sums[3, ..., k] += thermal
     return HarmonicSums(*sums)
 
 

@@ -13,7 +13,7 @@ from scatterml_ase.physics import density_of_states as physics
 from scatterml_ase.physics.thermal import debye_temperature_from_moment
 from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
-from scatterml_ase.results.deviations import with_deviations
+from scatterml_ase.results.deviations import check_samples, thermal_deviations
 from scatterml_ase.results.dos_figure import draw_dos
 from scatterml_ase.results.modes import PhononModes
 from scatterml_ase.results.thermal import (
@@ -47,8 +47,13 @@ class PhononDOS(Result):
     error
         Standard deviation of the total in 1/meV, shape (energy,), if known.
     samples
-        Equally likely partial densities in 1/meV, shape (sample, atom, energy), if known: their
-        spread is the uncertainty, and what follows from the DOS takes it on.
+        Equally likely partial densities in 1/meV, shape (sample, atom, energy), two or more, if
+        known: their spread is the uncertainty, and what follows from the DOS takes it on.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit each other, or a single sample is given.
     """
 
     crystal: Crystal
@@ -61,6 +66,12 @@ class PhononDOS(Result):
     signal: ClassVar[str] = "total"
     axes: ClassVar[tuple[str, ...]] = ("energy_edges",)
     row_dims: ClassVar[tuple[str, ...]] = ("energy",)
+
+    def __post_init__(self) -> None:
+        """Check shapes, and that the samples have a spread."""
+        super().__post_init__()
+        if self.samples is not None:
+            check_samples(self.samples, self.crystal)
 
     @classmethod
     def from_modes(cls, modes: PhononModes, **options: Any) -> PhononDOS:
@@ -110,15 +121,19 @@ class PhononDOS(Result):
 
     def moment(self, order: int) -> float:
         """Return ⟨E^order⟩ over the modes of positive energy, in the present unit of energy."""
-        edges = self.energy_edges
-        energies, weights = physics.quadrature(edges)
-        counts = np.where(edges[1:] > 0, self.total * self.widths, 0.0)
-        return float(counts @ np.sum(weights * energies**order, axis=1) / counts.sum())
+        return float(self._moments(order, self.total))
 
     @property
     def mean_energy(self) -> float:
         """Mean energy of the modes of positive energy."""
         return self.moment(1)
+
+    @property
+    def mean_energy_error(self) -> float | None:
+        """Standard deviation of the mean energy over the samples; None without samples."""
+        if self.samples is None:
+            return None
+        return float(np.std(self._moments(1, self.samples.sum(axis=1)), ddof=1))
 
     @property
     def debye_temperature(self) -> float:
@@ -177,11 +192,7 @@ class PhononDOS(Result):
             atoms3 = 3 * len(self.crystal)
             lowest = dos.energies[np.flatnonzero(counts)[0]]
             warn_of_imaginary_modes(max(1, round(share * atoms3)), atoms3, lowest)
-        mean = dos._oscillators(dos.total, dos.partial, kelvin, share)
-        if dos.samples is None:
-            return mean
-        members = [dos._oscillators(one.sum(axis=0), one, kelvin) for one in dos.samples]
-        return with_deviations(mean, members)
+        return dos._oscillators(kelvin, share)
 
     def plot(
         self,
@@ -205,24 +216,32 @@ class PhononDOS(Result):
 
     # -- parts of the above --------------------------------------------------------------------
 
-    def _oscillators(
-        self, total: np.ndarray, partial: np.ndarray | None, kelvin: np.ndarray, share: float = 0.0
-    ) -> ThermalProperties:
-        """Return the thermal properties of densities on these bins, in meV."""
-        energies, weights = physics.quadrature(self.energy_edges)
-        tensors = None
-        if partial is not None:
-            tensors = physics.isotropic_displacements(
-                partial * self.widths, self.energy_edges, self.crystal.masses, kelvin
+    def _moments(self, order: int, totals: np.ndarray) -> np.ndarray:
+        """Return ⟨E^order⟩ of densities on these bins, (..., energy), shape (...)."""
+        edges = self.energy_edges
+        energies, weights = physics.quadrature(edges)
+        counts = np.where(edges[1:] > 0, totals * self.widths, 0.0)
+        return counts @ np.sum(weights * energies**order, axis=1) / counts.sum(axis=-1)
+
+    def _oscillators(self, kelvin: np.ndarray, imaginary_share: float) -> ThermalProperties:
+        """Return the thermal properties of a DOS in meV."""
+        edges, widths, crystal = self.energy_edges, self.widths, self.crystal
+        energies, weights = physics.quadrature(edges)
+        others: dict[str, Any] = {}
+        if self.partial is not None:
+            others["displacement_tensors"] = physics.isotropic_displacements(
+                self.partial * widths, edges, crystal.masses, kelvin
             )
+        if self.samples is not None:
+            others |= thermal_deviations(crystal, self.samples, edges, kelvin)
         return from_oscillators(
-            self.crystal,
+            crystal,
             energies.ravel(),
-            ((total * self.widths)[:, None] * weights).ravel(),
+            ((self.total * widths)[:, None] * weights).ravel(),
             kelvin,
-            displacement_tensors=tensors,
-            imaginary_share=share,
+            imaginary_share=imaginary_share,
             provenance=self.provenance,
+            **others,
         )
 
     def _need_partial(self) -> np.ndarray:

@@ -27,7 +27,9 @@ _SAME = 1e-6
 def mean_and_spread(results: Sequence[_ResultT]) -> _ResultT:
     """Return the mean of results on the same bins, with their standard deviation as ``error``.
 
-    A bin is known where all of them know it. What the provenances agree on is kept; where they
+    A bin is known where all of them know it. Densities of states keep the members' partial
+    densities as ``samples``, or, where the members have samples themselves, all of those together,
+    whose standard deviation the error then is. What the provenances agree on is kept; where they
     differ they are listed under ``"ensemble"``.
 
     Parameters
@@ -49,9 +51,13 @@ def mean_and_spread(results: Sequence[_ResultT]) -> _ResultT:
             changed[name] = None if _all_none(name, arrays) else _stack(name, arrays).mean(axis=0)
         elif name == "mask":
             changed[name] = np.logical_and.reduce(arrays)
-        elif name != "error":
+        elif name not in ("error", "samples"):
             _check_same(name, arrays)
     spread = _stack(first.signal, [getattr(one, first.signal) for one in results])
+    if hasattr(first, "samples"):
+        changed["samples"] = _samples(results)
+        if first.samples is not None:  # how unsure each member is counts too
+            spread = changed["samples"].sum(axis=1)
     changed["error"] = spread.std(axis=0, ddof=1)
     for item in fields(first):
         values = [getattr(one, item.name) for one in results]
@@ -104,6 +110,19 @@ def _stack(name: str, arrays: Sequence[Any]) -> np.ndarray:
         fix = "Give the same energy_edges and q_edges to all"
         raise InputError(explain(what, "only equal bins can be averaged", fix))
     return np.stack(arrays)
+
+
+def _samples(results: Sequence[Any]) -> np.ndarray | None:
+    """Return the equally likely partial densities of states of all members."""
+    own = [one.samples for one in results]
+    if _all_none("samples", own):
+        partial = [one.partial for one in results]
+        return None if _all_none("partial", partial) else _stack("partial", partial)
+    if len({len(samples) for samples in own}) > 1:
+        what = f"The results have {', '.join(str(len(samples)) for samples in own)} samples"
+        why = "taken together, members with more samples would weigh more"
+        raise InputError(explain(what, why, "Give members with as many samples each"))
+    return np.concatenate(own)
 
 
 def _provenance(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import numpy as np
 from scatterml_ase.errors import InputError, StabilityWarning, explain, warn
 from scatterml_ase.physics import debye_waller
 from scatterml_ase.physics import thermal as physics
-from scatterml_ase.results.base import Result, array, new_axes
+from scatterml_ase.results.base import Result, array
 from scatterml_ase.results.crystal import Crystal
 from scatterml_ase.results.modes import PhononModes
-from scatterml_ase.results.plotting import INK, PALETTE
+from scatterml_ase.results.thermal_figure import draw_thermal
 from scatterml_ase.units import BOLTZMANN, MEV_PER_K_TO_J_PER_K_PER_MOL, MEV_TO_KJ_PER_MOL
 
 if TYPE_CHECKING:
@@ -140,52 +140,10 @@ class ThermalProperties(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw C_V and S (left) and F (right) over temperature; return the left axes.
 
-        A single temperature is drawn as points with their values.
+        A single temperature is drawn as points with their values, several as curves; what has a
+        standard deviation shows it.
         """
-        ax = new_axes(ax)
-        right = ax.twinx()
-        style = {"marker": "o"} if len(self.temperatures) == 1 else {"linewidth": 1.8}
-        curves = (
-            (ax, "heat_capacity", "$C_V$", PALETTE[0], "-"),
-            (ax, "entropy", "$S$", PALETTE[2], "-"),
-            (right, "free_energy", "$F$", PALETTE[1], "--"),
-        )
-        lines = []
-        for axes, name, label, color, line in curves:
-            values, error = getattr(self, name), getattr(self, f"{name}_error")
-            if len(values) == 1:
-                label = f"{label} = {values[0]:.4g}" + (
-                    "" if error is None else f" ± {error[0]:.2g}"
-                )
-            elif error is not None:
-                band = (values - error, values + error)
-                axes.fill_between(self.temperatures, *band, color=color, alpha=0.25, lw=0)
-            lines += axes.plot(
-                self.temperatures, values, color=color, linestyle=line, label=label, **style
-            )
-        classical = f"$3nR$ = {self.dulong_petit:.1f}"
-        lines.append(ax.axhline(self.dulong_petit, color=INK, lw=0.8, ls=":", label=classical))
-        self._label_axes(ax, right)
-        above: dict[str, Any] = {
-            "loc": "lower center",
-            "bbox_to_anchor": (0.5, 1.0),
-            "ncols": len(lines),
-        }
-        ax.legend(handles=lines, frameon=False, fontsize="small", columnspacing=1.2, **above)
-        return ax
-
-    def _label_axes(self, left: Axes, right: Axes) -> None:
-        of = {"cell": "of cells", "formula_unit": "of formula units", "atom": "of atoms"}
-        left.set_xlabel("Temperature (K)")
-        left.set_ylabel(f"$C_V$, $S$ (J/K per mole {of[self.basis]})")
-        right.set_ylabel(f"$F$ (kJ per mole {of[self.basis]})", color=PALETTE[1])
-        right.tick_params(axis="y", colors=PALETTE[1])
-        left.set_ylim(bottom=0)
-        if len(self.temperatures) == 1:
-            left.set_xticks(self.temperatures)
-        else:
-            left.set_xlim(self.temperatures.min(), self.temperatures.max())
-            left.set_ylim(0, 1.08 * max(self.dulong_petit, self.entropy.max()))
+        return draw_thermal(self, ax)
 
     def _count(self, basis: Basis) -> int:
         """Return how many of ``basis`` are in the primitive cell."""
@@ -266,19 +224,31 @@ def from_oscillators(
 
     ``others`` are further fields of the result.
     """
-    sums = physics.harmonic_sums(energies, weights, temperatures)
     second_moment = float(weights @ energies**2 / weights.sum()) if len(energies) else np.nan
     return ThermalProperties(
         crystal=crystal,
         temperatures=temperatures,
-        heat_capacity=sums.heat_capacity * GAS_CONSTANT,
-        entropy=sums.entropy * GAS_CONSTANT,
-        free_energy=sums.free_energy * MEV_TO_KJ_PER_MOL,
-        internal_energy=sums.internal_energy * MEV_TO_KJ_PER_MOL,
+        **molar_sums(energies, weights, temperatures),
         zero_point_energy=float(weights @ energies) / 2 * MEV_TO_KJ_PER_MOL,
         debye_temperature=physics.debye_temperature_from_moment(second_moment),
         **others,
     )
+
+
+def molar_sums(
+    energies: np.ndarray, weights: np.ndarray, temperatures: np.ndarray
+) -> dict[str, Any]:
+    """Return heat capacity, entropy (J/(K mol)), free and internal energy (kJ/mol) by name.
+
+    Shapes are those of :func:`scatterml_ase.physics.thermal.harmonic_sums`.
+    """
+    sums = physics.harmonic_sums(energies, weights, temperatures)
+    return {
+        "heat_capacity": sums.heat_capacity * GAS_CONSTANT,
+        "entropy": sums.entropy * GAS_CONSTANT,
+        "free_energy": sums.free_energy * MEV_TO_KJ_PER_MOL,
+        "internal_energy": sums.internal_energy * MEV_TO_KJ_PER_MOL,
+    }
 
 
 def warn_of_imaginary_modes(count: int, total: int, lowest: float) -> None:

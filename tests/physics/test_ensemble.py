@@ -156,6 +156,19 @@ def test_calculators_or_a_committee_make_the_members():
     assert isinstance(atoms.calc, Committee)  # the atoms are as they were
 
 
+def test_what_follows_from_the_dos_is_as_unsure_as_the_members_say(ensemble):
+    """Springs stronger by a step raise all energies, and the Debye temperature, by half of it."""
+    thermal = ensemble.dos(6, energy_step=0.02).thermal([0.0, 300.0])
+    expected = STEP / 2 * thermal.debye_temperature  # the deviation of -1, 0, 1 is 1
+    assert thermal.debye_temperature_error == pytest.approx(expected, rel=0.01)
+    assert thermal.free_energy_error[0] == pytest.approx(
+        STEP / 2 * thermal.zero_point_energy, rel=0.01
+    )
+    np.testing.assert_allclose(
+        thermal.entropy_error[1], STEP / 2 * thermal.heat_capacity[1], rtol=0.01
+    )
+
+
 def test_the_picture_of_a_dos_shows_the_band(ensemble):
     from matplotlib.figure import Figure
 
@@ -164,7 +177,8 @@ def test_the_picture_of_a_dos_shows_the_band(ensemble):
     without = replace(dos, error=None).plot(Figure().subplots(), species=False)
     assert len(with_band.collections) == len(without.collections) + 1
     assert with_band.get_ylim()[1] > (dos.total + dos.error).max()
-    assert dos.broadened(1.0).error is None
+    assert replace(dos, samples=None).broadened(1.0).error is None
+    assert dos.broadened(1.0).error.max() < dos.error.max()
     assert dos.to("THz").error.sum() == pytest.approx(4.13567 * dos.error.sum(), rel=1e-5)
 
 
