@@ -182,6 +182,7 @@ def _samples(below: np.ndarray, edges: np.ndarray, stretch: float) -> np.ndarray
     members, atoms, _ = below.shape
     count = members * _SHIFTS
     level = (np.arange(count) + 0.5) / count
+    level = np.random.default_rng(0).permutation(level)  # no member is always the higher one
     quantiles = np.where(level < 0.5, np.log(2 * level), -np.log(2 - 2 * level))
     samples = np.empty((count, atoms, len(edges)))
     for k, shift in enumerate(stretch * quantiles):
