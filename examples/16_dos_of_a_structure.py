@@ -32,7 +32,7 @@ print(
 sharp = PhononDOSPredictor(method="force_constants")(atoms)
 
 figure = Figure(figsize=(8, 3.5), layout="constrained")
-left, right = figure.subplots(1, 2, sharey=True)
+left, right = figure.subplots(1, 2, sharex=True, sharey=True)
 dos.plot(left)
 sharp.plot(right)
 left.set_title('method="fast"')

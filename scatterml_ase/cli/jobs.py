@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from scatterml_ase.cli.terminal import Terminal, folder_stem
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.workflows.options import SpectrumOptions
 from scatterml_ase.workflows.report_options import ReportOptions
 
@@ -58,7 +59,7 @@ class Spectrum:
         from scatterml_ase.workflows.spectrum import spectrum
         from scatterml_ase.workflows.table import summary_table
 
-        physics = replace(self.physics, method="direct") if self.direct else self.physics
+        physics = self._physics()
         given: str | ForceConstants = self.structure
         if self.born is not None:
             given = read_force_constants(self.structure, born=self.born)
@@ -71,6 +72,13 @@ class Spectrum:
         if not self.terminal.quiet:
             print(f"\n{summary_table(result.summary)}\n")
             print(f"Results are in {folder}/ (spectrum.png, spectrum.pdf, summary.json, *.nxs)")
+
+    def _physics(self) -> SpectrumOptions:
+        if self.direct and self.physics.method == "hessian":
+            what = "--direct was given together with --method hessian"
+            why = "force constants are predicted or computed, not both"
+            raise InputError(explain(what, why, "Leave out one of the two"))
+        return replace(self.physics, method="direct") if self.direct else self.physics
 
 
 @dataclass(frozen=True, kw_only=True)

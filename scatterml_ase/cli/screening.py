@@ -34,7 +34,9 @@ class Screen:
         fast, or force_constants: slower, with sharper spectra, without error bars.
     """
 
-    structures: Annotated[Positional[tuple[Path, ...]], arg(metavar="STRUCTURES")]
+    structures: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="STRUCTURES", help_behavior_hint="(required)")
+    ]
     output: Annotated[Path, arg(aliases=["-o"])] = Path("screening.csv")
     temperature: float = 300.0
     method: Literal["fast", "force_constants"] = "fast"
@@ -43,8 +45,9 @@ class Screen:
     def run(self) -> None:
         """Predict, write, and say how many there were."""
         from scatterml_ase.phonons.dos_predictor import PhononDOSPredictor
-        from scatterml_ase.workflows.screen import screen
+        from scatterml_ase.workflows.screen import screen, table_path
 
+        table_path(self.output)  # before the work, which may be long
         table = screen(
             self.structures[0] if len(self.structures) == 1 else self.structures,
             temperature=self.temperature,
@@ -66,6 +69,6 @@ def _line(row: ScreenRow) -> str:
     name = f"{Path(row.structure).name:24.24s} {row.formula:12.12s}"
     if row.heat_capacity is None:
         return f"{name} {row.remark}"
-    error = "" if row.heat_capacity_error is None else f" ± {row.heat_capacity_error:.2g}"
+    error = "" if row.heat_capacity_error is None else f" ± {row.heat_capacity_error:.2f}"
     debye = f"θ_D {row.debye_temperature:.0f} K" if row.debye_temperature else ""
     return f"{name} C_V {row.heat_capacity:7.2f}{error} J/(K mol)  {debye}  {row.remark}".rstrip()

@@ -1,8 +1,10 @@
 """What chemistry knows of each element, as numbers of order one: inputs of models of many species.
 
-Radii: Cordero et al., doi:10.1039/b801115j (from ASE). Electronegativities: Pauling's scale as in
-the CRC Handbook; noble gases without a value take 4. Dipole polarisabilities of free atoms:
-Schwerdtfeger and Nagle, doi:10.1080/00268976.2018.1535143, in atomic units.
+Radii: Cordero et al., doi:10.1039/b801115j (from ASE). Electronegativities: Pauling's scale, mostly
+with the values of Allred, doi:10.1016/0022-1902(61)80142-5 (those of the CRC Handbook differ for Tc
+and from Lu on, such as W 1.7 and Pb 1.8); Pm, Eu, Tb and Yb are like their neighbours, and He, Ne
+and Ar take 4. Dipole polarisabilities of free atoms: Schwerdtfeger and Nagle,
+doi:10.1080/00268976.2018.1535143, in atomic units.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
+from scatterml_ase.errors import InputError, explain
 from scatterml_ase.phonons.coverage import Coverage
 from scatterml_ase.phonons.harmonic_graph import (
     CrystalEdges,
@@ -88,6 +89,8 @@ class CrystalBatch:
     def of(cls, cells: list[Atoms], network: Any, coverage: Coverage | None) -> Self:
         """Find neighbours for a model, and warn of crystals unlike those it was shown."""
         edges = [crystal_edges(cell, network.cutoff) for cell in cells]
+        for cell, own in zip(cells, edges, strict=True):
+            _refuse_lonely(cell, own, network.cutoff)
         if coverage is not None:
             for cell, own in zip(cells, edges, strict=True):
                 coverage.check(cell, own, network.card.name)
@@ -119,6 +122,20 @@ class CrystalBatch:
         bounds = np.searchsorted(kept, np.append(starts, ends[-1:]))
         where = [slice(a, b) for a, b in pairwise(bounds)]
         return where, [kept[part] - start for part, start in zip(where, starts, strict=True)]
+
+
+def _refuse_lonely(cell: Atoms, edges: CrystalEdges, cutoff: float) -> None:
+    """Refuse an atom without neighbours: nothing holds it, and networks have nothing to read."""
+    lonely = np.flatnonzero(np.bincount(edges.index[0], minlength=len(cell)) == 0)
+    if lonely.size:
+        raise InputError(
+            explain(
+                f"Atom {lonely[0]} ({cell.symbols[int(lonely[0])]}) of {cell.symbols} has no "
+                f"neighbour within {cutoff:g} Å",
+                "an atom that nothing holds has no phonons",
+                "Check cell and units; for atoms and molecules use ase.vibrations",
+            )
+        )
 
 
 def _slices(lengths: list[int]) -> list[slice]:

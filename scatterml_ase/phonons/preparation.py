@@ -57,6 +57,17 @@ def check_crystal(atoms: Atoms) -> None:
                 "give vacuum and pbc in all directions",
             )
         )
+    check_handedness(atoms)
+
+
+def check_handedness(atoms: Atoms) -> None:
+    """Refuse a left-handed cell.
+
+    Raises
+    ------
+    InputError
+        The message says how to make it right-handed.
+    """
     if np.linalg.det(atoms.cell.array) < 0:
         raise InputError(
             explain(

@@ -8,10 +8,13 @@ import numpy as np
 from ase import Atoms
 
 from scatterml_ase.errors import InputError, ModelError, explain, name_species
-from scatterml_ase.neighbours import check_structure
+from scatterml_ase.neighbours import check_structure, neighbours
+from scatterml_ase.phonons.preparation import check_handedness
 
 if TYPE_CHECKING:
     from scatterml_ase.card import Card
+
+_OVERLAP = 0.5  # Å: no bond is as short, not even that of hydrogen
 
 
 def check_predictable(atoms: Atoms, card: Card) -> None:
@@ -20,7 +23,8 @@ def check_predictable(atoms: Atoms, card: Card) -> None:
     Raises
     ------
     InputError
-        If ``atoms`` is no three-dimensional crystal, or is disordered.
+        If ``atoms`` is no three-dimensional crystal, is disordered, has atoms on top of each
+        other or a left-handed cell.
     ModelError
         If it holds an element the model was never shown.
     """
@@ -44,6 +48,23 @@ def check_predictable(atoms: Atoms, card: Card) -> None:
             )
         )
     check_ordered(atoms)
+    check_handedness(atoms)
+    _check_apart(atoms)
+
+
+def _check_apart(atoms: Atoms) -> None:
+    """Refuse atoms on top of each other: directions between them mean nothing."""
+    first, second, _ = neighbours(atoms, _OVERLAP)
+    if first.size == 0:
+        return
+    a, b = (f"{k} ({atoms.symbols[k]})" for k in (int(first[0]), int(second[0])))
+    raise InputError(
+        explain(
+            f"Atoms {a} and {b} of {atoms.symbols} are less than {_OVERLAP} Å apart",
+            "no such crystal exists",
+            "Remove double atoms (often one on each side of the cell), or check cell and units",
+        )
+    )
 
 
 def check_ordered(atoms: Atoms) -> None:

@@ -148,6 +148,15 @@ def check_options(options: SpectrumOptions) -> None:
     scattered(options)
 
 
+def check_given(options: SpectrumOptions) -> None:
+    """Refuse what contradicts force constants that are given."""
+    if options.method == "direct":
+        what = "Force constants were given together with method='direct'"
+        why = "nothing is left to predict"
+        fix = "Leave the method out, or give the structure"
+        raise InputError(explain(what, why, fix))
+
+
 def scattered(options: SpectrumOptions) -> dict[str, Any]:
     """Return what is scattered, and how often, as :class:`PowderScattering` takes it.
 

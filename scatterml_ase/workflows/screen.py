@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from tqdm import tqdm
 
-from scatterml_ase.atomic_write import atomic_write
+from scatterml_ase.atomic_write import atomic_write, writable_folder
 from scatterml_ase.errors import InputError, explain
 from scatterml_ase.phonons.dos_predictor import PhononDOSPredictor
 from scatterml_ase.results.dos import PhononDOS
@@ -23,6 +23,18 @@ from scatterml_ase.workflows.structures import read_structure
 
 _SUFFIXES = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz", ".json", ".xsf", ".in", ".res")
 _TRACE = 1e-3  # of all modes: what lies above hardly counts as the highest mode
+UNITS = {
+    "heat_capacity": "J/(K mol)",
+    "heat_capacity_error": "J/(K mol)",
+    "entropy": "J/(K mol)",
+    "free_energy": "kJ/mol",
+    "zero_point_energy": "kJ/mol",
+    "debye_temperature": "K",
+    "mean_energy": "meV",
+    "highest_energy": "meV",
+    "displacement": "Å²",
+}
+"""Of the columns; a mole is a mole of formula units."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +86,17 @@ class ScreenTable:
         Raises
         ------
         InputError
-            If the name ends otherwise.
+            If the name ends otherwise, or nothing can be written there.
         """
-        path = Path(path)
-        if path.suffix not in (".csv", ".json"):
-            what = f"{path.name!r} names no kind of table"
-            raise InputError(explain(what, "its ending says which", "Use .csv or .json"))
+        path = table_path(path)
         text = self._json() if path.suffix == ".json" else self._csv()
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _csv(self) -> str:
         buffer = io.StringIO()
-        buffer.write(f"# temperature {self.temperature:g} K; units in the documentation\n")
+        units = ", ".join(f"{name} {unit}" for name, unit in UNITS.items())
+        buffer.write(f"# temperature {self.temperature:g} K; {units}\n")
         writer = csv.DictWriter(
             buffer, [item.name for item in fields(ScreenRow)], lineterminator="\n"
         )
@@ -95,7 +105,8 @@ class ScreenTable:
         return buffer.getvalue()
 
     def _json(self) -> str:
-        content = {"temperature": self.temperature, "rows": [asdict(row) for row in self.rows]}
+        rows = [asdict(row) for row in self.rows]
+        content = {"temperature": self.temperature, "units": UNITS, "rows": rows}
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -140,6 +151,22 @@ def screen(
         for name, one in tqdm(given, desc="structures", disable=not progress)
     ]
     return ScreenTable(temperature, tuple(rows))
+
+
+def table_path(path: str | Path) -> Path:
+    """Return where a table will be written, after making sure that it can be.
+
+    Raises
+    ------
+    InputError
+        If the name ends neither with .csv nor with .json, or the folder is missing or read-only.
+    """
+    path = Path(path)
+    if path.suffix not in (".csv", ".json"):
+        what = f"{path.name!r} names no kind of table"
+        raise InputError(explain(what, "its ending says which", "Use .csv or .json"))
+    writable_folder(path.parent, create=False)
+    return path
 
 
 def _listed(structures: Any) -> list[tuple[str, Any]]:

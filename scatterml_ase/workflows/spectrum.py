@@ -28,6 +28,7 @@ from scatterml_ase.workflows import summary as describe
 from scatterml_ase.workflows.banks import spectra_of
 from scatterml_ase.workflows.options import (
     SpectrumOptions,
+    check_given,
     check_options,
     chosen_instrument,
     scattered,
@@ -160,6 +161,7 @@ def spectrum(
     check_options(options)
     times: dict[str, float] = {}
     if isinstance(structure, ForceConstants) or holds_force_constants(structure):
+        check_given(options)
         with stage("setup", "reading force constants", times):
             force_constants = given_force_constants(structure)
         atoms = force_constants.crystal.to_atoms()

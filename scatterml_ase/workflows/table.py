@@ -43,8 +43,8 @@ def _structure_rows(structure: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _energy_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "calculator" not in summary:
         model = summary.get("model")
-        source = f"predicted from structure by model {model}" if model else "were given"
-        yield "calculator", f"none: force constants {source}"
+        source = f"predicted by {model}" if model else "force constants were given"
+        yield "calculator", f"none: {source}"
         return
     calculator = summary["calculator"]
     model = f" ({calculator['model']})" if "model" in calculator else ""

@@ -66,6 +66,8 @@ def test_the_table_is_written_as_csv_and_json(predictor, folder):
     assert float(rows[1]["heat_capacity"]) == pytest.approx(table.rows[1].heat_capacity, rel=1e-5)
     table.save(folder / "table.json")
     content = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    assert "entropy J/(K mol)" in lines[0] and content["units"]["entropy"] == "J/(K mol)"
+    assert set(content["units"]) < set(rows[0]), "units are those of columns"
     assert content["rows"][2]["entropy"] == table.rows[2].entropy
     with pytest.raises(InputError, match=r"Use \.csv or \.json"):
         table.save(folder / "table.txt")
@@ -84,6 +86,41 @@ def test_a_disordered_crystal_is_told_how_to_be_expressed(predictor):
     atoms.info["occupancy"] = {"0": {"Na": 0.6, "Li": 0.4}, "1": {"Cl": 1.0}}
     (row,) = screen([atoms], predictor=predictor).rows
     assert "shared (Na 0.6, Li 0.4)" in row.remark and "ordered supercell" in row.remark
+
+
+def lying_on_each_other(salt):
+    salt.positions[1] = salt.positions[0] + [0.2, 0, 0]
+
+
+def lying_on_each_other_exactly(salt):
+    salt.positions[1] = salt.positions[0]
+
+
+def far_apart(salt):
+    salt.set_cell(salt.cell * 6, scale_atoms=True)
+
+
+def left_handed(salt):
+    salt.set_cell(salt.cell[[1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lying_on_each_other, "less than 0.5 Å apart"),
+        (lying_on_each_other_exactly, "less than 0.5 Å apart"),
+        (far_apart, "has no neighbour within 5 Å"),
+        (left_handed, "left-handed"),
+    ],
+)
+def test_what_networks_and_phonopy_would_stumble_over_is_a_row_with_a_reason(
+    predictor, damage, reason
+):
+    good, bad = bulk("NaCl", "rocksalt", a=5.64), bulk("NaCl", "rocksalt", a=5.64)
+    damage(bad)
+    first, second = screen([bad, good], predictor=predictor).rows
+    assert reason in first.remark and first.heat_capacity is None
+    assert second.heat_capacity is not None
 
 
 def test_nothing_to_screen_is_refused(tmp_path, predictor):
