@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::scatterml_ase.errors.StabilityW
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     torch.manual_seed(3)
-    folder = tmp_path_factory.mktemp("models") / "small-springs"
+    folder = tmp_path_factory.mktemp("models") / "springs"
     model = ForceConstantsModel(ForceConstantsConfig(species=(11, 17), **SMALL))
     save_model(model, folder, {"task": "force-constants"})
     return folder
@@ -58,10 +58,10 @@ def test_it_is_what_the_predictor_gives_without_relaxation_and_calculator(salt, 
     )
     np.testing.assert_allclose(result.atoms.cell.array, salt.cell.array, atol=1e-10)
     assert result.atoms.calc is None
-    assert result.summary["model"] == "small-springs"
+    assert result.summary["model"] == "springs"
     assert result.summary["options"]["method"] == "direct"
     assert "energy_per_atom" not in result.summary
-    assert "small-springs" in summary_table(result.summary)
+    assert "springs" in summary_table(result.summary)
     assert {"force constants", "phonons", "scattering"} < set(result.summary["wall_time"])
 
 
@@ -75,7 +75,7 @@ def test_the_command_writes_everything(salt, tmp_path):
         "spectrum.png", "sqw_300K.nxs", "summary.json", "thermal.nxs",
     }  # fmt: skip
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    assert summary["model"] == "small-springs"
+    assert summary["model"] == "springs"
     assert load_result(folder / "force_constants.nxs").born_charges is not None
 
 
@@ -113,5 +113,5 @@ def test_a_calculator_in_python_is_refused_too(salt):
 
 
 def test_an_element_the_model_was_never_shown_is_named():
-    with pytest.raises(InputError, match="Cu is not in model 'small-springs'"):
+    with pytest.raises(InputError, match="Cu is not in model 'springs'"):
         spectrum(bulk("Cu"), options=SpectrumOptions(method="direct", **COARSE))
